@@ -1,0 +1,76 @@
+// swift-tools-version: 6.2
+import PackageDescription
+
+// Rooms, from the bottom up. Each knows only rooms listed before it; `TidyTests` checks the imports.
+// C libraries come from the system (`make deps` installs them); there are no Swift package dependencies.
+
+let house: [SwiftSetting] = [
+    .swiftLanguageMode(.v6),
+    .treatAllWarnings(as: .error),
+    .enableUpcomingFeature("ExistentialAny"),
+    .enableUpcomingFeature("InternalImportsByDefault"),
+    .enableUpcomingFeature("MemberImportVisibility"),
+]
+
+func room(_ name: String, _ dependencies: [Target.Dependency] = []) -> Target {
+    .target(name: name, dependencies: dependencies, swiftSettings: house)
+}
+
+func main(_ name: String, _ dependencies: [Target.Dependency]) -> Target {
+    .executableTarget(name: name, dependencies: dependencies, swiftSettings: house)
+}
+
+func tests(_ name: String, _ dependencies: [Target.Dependency] = []) -> Target {
+    .testTarget(
+        name: "\(name)Tests", dependencies: [.target(name: name)] + dependencies, swiftSettings: house)
+}
+
+let package = Package(
+    name: "twinspace",
+    products: [
+        .executable(name: "twinspace", targets: ["twinspace"]),
+        .executable(name: "twinspace-proxy", targets: ["twinspace-proxy"]),
+        .executable(name: "twinspace-server", targets: ["twinspace-server"]),
+    ],
+    targets: [
+        // C: a checksum header of our own, and the system libraries.
+        .target(name: "CChecksum"),
+        .systemLibrary(name: "CLibUV", pkgConfig: "libuv", providers: [.apt(["libuv1-dev"])]),
+        .systemLibrary(name: "CPCRE2", pkgConfig: "libpcre2-8", providers: [.apt(["libpcre2-dev"])]),
+        .systemLibrary(name: "CMicroHTTPD", pkgConfig: "libmicrohttpd", providers: [.apt(["libmicrohttpd-dev"])]),
+        .systemLibrary(name: "CEdit", pkgConfig: "libedit", providers: [.apt(["libedit-dev"])]),
+
+        // Cores: no I/O, no clock, no randomness.
+        room("TupleCore"),
+        room("PythonRegex", ["CPCRE2"]),
+        room("TupleStore", ["TupleCore", "PythonRegex"]),
+        room("WireProtocol", ["CChecksum", "TupleCore"]),
+        room("Journal", ["CChecksum", "TupleCore"]),
+        room("Replication", ["TupleCore", "TupleStore", "WireProtocol"]),
+        room("Routing", ["TupleCore", "WireProtocol"]),
+
+        // The only room with sockets, files, clocks and threads, and what is built on it.
+        room(
+            "Runtime",
+            [
+                "CLibUV", "CMicroHTTPD", "Journal", "Replication", "Routing", "TupleCore", "TupleStore",
+                "WireProtocol",
+            ]),
+        room("Client", ["CEdit", "Runtime", "TupleCore", "WireProtocol"]),
+
+        main("twinspace", ["Client"]),
+        main("twinspace-proxy", ["Runtime"]),
+        main("twinspace-server", ["Runtime"]),
+
+        tests("TupleCore"),
+        tests("PythonRegex"),
+        tests("TupleStore", ["TupleCore"]),
+        tests("WireProtocol", ["TupleCore"]),
+        tests("Journal", ["TupleCore"]),
+        tests("Replication", ["TupleCore", "TupleStore", "WireProtocol"]),
+        tests("Routing", ["TupleCore", "WireProtocol"]),
+        tests("Runtime"),
+        tests("Client"),
+        .testTarget(name: "TidyTests", swiftSettings: house),
+    ]
+)

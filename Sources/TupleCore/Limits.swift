@@ -1,0 +1,25 @@
+/// The hard limits of the service, together in one place; the unit is last in each name.
+public enum Limits {
+    /// A server's name.
+    public static let maximumNodeNameBytes = 64
+    /// One element of a tuple.
+    public static let maximumElementBytes = 65_535
+    /// A tuple in its packed form (elements, separators and boundary table).
+    public static let maximumTupleBytes = 262_144
+    /// Elements in one tuple.
+    public static let maximumTupleElements = 4_096
+    /// Pairs in one PUT or POST list.
+    public static let maximumPairsPerRequest = 65_536
+    /// The payload of one frame. A larger request is answered `too-large`; larger answers are sent in chunks.
+    public static let maximumPayloadBytes = 16 * 1_048_576
+    /// What a sender aims at when it cuts an answer, a snapshot or a run of log entries into frames.
+    public static let preferredChunkBytes = 65_536
+    /// What one DELETE may remove, as packed bytes: it is one log entry, and takes effect as one.
+    public static let maximumEntryBytes = 12 * 1_048_576
+    /// How deep lists and objects of a payload may nest.
+    public static let maximumTermDepth = 64
+    /// Sessions whose outcomes are kept.
+    public static let maximumSessions = 65_536
+    /// Outcomes kept for one session: as many requests of one client may be on their way at once.
+    public static let maximumOutcomesPerSession = 4_096
+}
