@@ -1,0 +1,93 @@
+public import TupleCore
+
+/// Log entries as bytes: the same in the journal's records and on the wire.
+extension LogEntry {
+    private enum Kind {
+        static let epochBegun: UInt8 = 0
+        static let update: UInt8 = 1
+    }
+
+    private enum EffectKind {
+        static let added: UInt8 = 0
+        static let replaced: UInt8 = 1
+        static let removed: UInt8 = 2
+    }
+
+    public var encoded: [UInt8] {
+        var writer = ByteWriter()
+        writer.position(position)
+        writer.signed64(time)
+        switch body {
+        case .epochBegun: writer.byte(Kind.epochBegun)
+        case .update(let update):
+            writer.byte(Kind.update)
+            writer.fixed64(update.session.number)
+            writer.fixed64(update.sequence.number)
+            writer.fixed64(update.lowWater.number)
+            writer.run(update.outcome)
+            writer.length(update.effects.count)
+            for effect in update.effects {
+                switch effect {
+                case .added(let pair):
+                    writer.byte(EffectKind.added)
+                    writer.packedPair(pair)
+                case .replaced(let pair):
+                    writer.byte(EffectKind.replaced)
+                    writer.packedPair(pair)
+                case .removed(let key):
+                    writer.byte(EffectKind.removed)
+                    writer.run(key.packed)
+                }
+            }
+        }
+        return writer.bytes
+    }
+
+    public init(decoding bytes: [UInt8]) throws(DecodingError) {
+        var reader = ByteReader(bytes)
+        let position = try reader.position()
+        let time = try reader.signed64()
+        switch try reader.byte() {
+        case Kind.epochBegun: self.init(position: position, time: time, body: .epochBegun)
+        case Kind.update:
+            let session = SessionID(try reader.fixed64())
+            let sequence = RequestSequence(try reader.fixed64())
+            let lowWater = RequestSequence(try reader.fixed64())
+            let outcome = [UInt8](try reader.run())
+            var effects: [Effect] = []
+            for _ in 0..<(try reader.count(ofAtLeast: 3)) {
+                switch try reader.byte() {
+                case EffectKind.added: effects.append(.added(try reader.packedPair()))
+                case EffectKind.replaced: effects.append(.replaced(try reader.packedPair()))
+                case EffectKind.removed: effects.append(.removed(try reader.packedTuple()))
+                default: throw .invalid("effect")
+                }
+            }
+            let update = Update(
+                session: session, sequence: sequence, lowWater: lowWater, effects: effects, outcome: outcome)
+            self.init(position: position, time: time, body: .update(update))
+        default: throw .invalid("entry")
+        }
+        try reader.end()
+    }
+}
+
+extension ByteWriter {
+    public mutating func packedPair(_ pair: Pair) {
+        run(pair.key.packed)
+        run(pair.value.packed)
+    }
+}
+
+extension ByteReader {
+    public mutating func packedTuple() throws(DecodingError) -> Tuple {
+        let bytes = [UInt8](try run(atMost: Limits.maximumTupleBytes))
+        guard let tuple = Tuple(packed: bytes) else { throw .invalid("packed tuple") }
+        return tuple
+    }
+
+    public mutating func packedPair() throws(DecodingError) -> Pair {
+        let key = try packedTuple()
+        return Pair(key: key, value: try packedTuple())
+    }
+}

@@ -1,0 +1,110 @@
+import TupleCore
+
+/// Why a run of bytes is no frame. The connection it came from cannot be used any more, since nobody knows where the next
+/// frame begins.
+public enum FrameError: Error, Hashable, Sendable {
+    /// Not the magic number: no Twinspace peer.
+    case magic
+    case version(UInt8)
+    case headerChecksum
+    case type(UInt8)
+    case flags(UInt16)
+    case reserved
+    case payloadTooLong(UInt32)
+    case payloadChecksum
+
+    /// What happened, in words.
+    public var explanation: String {
+        switch self {
+        case .magic: "the bytes are not the Twinspace protocol (bad magic number)"
+        case .version(let version): "protocol version \(version) is not spoken here; version \(Header.version) is"
+        case .headerChecksum: "a frame's header is corrupt (checksum)"
+        case .type(let type): "unknown frame type \(type)"
+        case .flags(let flags): "unknown frame flags \(flags)"
+        case .reserved: "a frame's reserved field is not 0"
+        case .payloadTooLong(let length):
+            "a frame of \(length) bytes is longer than the limit of \(Limits.maximumPayloadBytes)"
+        case .payloadChecksum: "a frame's payload is corrupt (checksum)"
+        }
+    }
+}
+
+/// Finds the frames in a stream of bytes that comes in pieces of any size. It survives any bytes and holds at most one
+/// frame's bytes beyond what it was given at once.
+public struct FrameDecoder: Sendable {
+    private var buffer: [UInt8] = []
+    private var begin = 0
+    private var failure: FrameError?
+
+    public init() {}
+
+    /// Bytes that are waiting for the rest of their frame.
+    public var pendingBytes: Int { buffer.count - begin }
+
+    public mutating func append(_ bytes: UnsafeRawBufferPointer) {
+        guard failure == nil else { return }
+        if begin > 0, begin == buffer.count || begin > 1_048_576 {
+            buffer.removeSubrange(..<begin)
+            begin = 0
+        }
+        buffer.append(contentsOf: bytes)
+    }
+
+    public mutating func append(_ bytes: some Sequence<UInt8>) {
+        let bytes = Array(bytes)
+        bytes.withUnsafeBytes { append($0) }
+    }
+
+    /// The next whole frame; nil while more bytes are needed.
+    ///
+    /// - Throws: ``FrameError``; from then on the same one again.
+    public mutating func next() throws(FrameError) -> Frame? {
+        if let failure { throw failure }
+        do throws(FrameError) {
+            return try decode()
+        } catch {
+            failure = error
+            buffer = []
+            begin = 0
+            throw error
+        }
+    }
+
+    private mutating func decode() throws(FrameError) -> Frame? {
+        let available = buffer.count - begin
+        // The magic number is checked as soon as it can be: a stranger is not kept waiting for 64 bytes.
+        if available >= 4, number32(0) != Header.magic { throw .magic }
+        guard available >= Header.byteCount else { return nil }
+        guard number32(60) == Frame.checksum(buffer[begin..<begin + 60]) else { throw .headerChecksum }
+        guard buffer[begin + 4] == Header.version else { throw .version(buffer[begin + 4]) }
+        guard let type = FrameType(rawValue: buffer[begin + 5]) else { throw .type(buffer[begin + 5]) }
+        let flags = Header.Flags(rawValue: UInt16(truncatingIfNeeded: number32(4) >> 16))
+        guard flags.isSubset(of: .known) else { throw .flags(flags.rawValue) }
+        guard number32(56) == 0 else { throw .reserved }
+        let length = number32(8)
+        guard length <= UInt32(Limits.maximumPayloadBytes) else { throw .payloadTooLong(length) }
+        let total = Header.byteCount + Int(length)
+        guard available >= total else { return nil }
+        let payload = buffer[begin + Header.byteCount..<begin + total]
+        guard number32(12) == Frame.checksum(payload) else { throw .payloadChecksum }
+        let header = Header(
+            type, flags: flags, session: SessionID(number64(16)), sequence: RequestSequence(number64(24)),
+            epoch: Epoch(number64(32)), connection: ConnectionIndicator(number64(40)),
+            lowWater: RequestSequence(number64(48)))
+        let frame = Frame(header, payload: [UInt8](payload))
+        begin += total
+        return frame
+    }
+
+    private func number32(_ offset: Int) -> UInt32 {
+        buffer.withUnsafeBytes {
+            UInt32(littleEndian: $0.loadUnaligned(fromByteOffset: begin + offset, as: UInt32.self))
+        }
+    }
+
+    private func number64(_ offset: Int) -> UInt64 {
+        buffer.withUnsafeBytes {
+            UInt64(littleEndian: $0.loadUnaligned(fromByteOffset: begin + offset, as: UInt64.self))
+        }
+    }
+}

@@ -1,0 +1,144 @@
+import CChecksum
+public import TupleCore
+
+/// What a frame is. The raw value is the code on the wire.
+public enum FrameType: UInt8, Sendable, CaseIterable {
+    // Clients and proxy.
+    case hello = 1
+    case welcome = 2
+    case request = 3
+    case response = 4
+    case refused = 5
+    // Operators and proxy.
+    case operatorRequest = 16
+    case operatorReply = 17
+    // Servers and proxy.
+    case register = 32
+    case registerRefused = 33
+    case view = 34
+    case takeOver = 35
+    case changeInSync = 36
+    case switchReply = 37
+    case probe = 38
+    case probeReply = 39
+    case statusQuery = 40
+    case statusReply = 41
+    case shutdown = 42
+    case resync = 43
+    // Servers among themselves.
+    case peerHello = 64
+    case peerWelcome = 65
+    case peerRefused = 66
+    case heartbeat = 67
+    case heartbeatReply = 68
+    case append = 69
+    case appendReply = 70
+    case snapshotBegin = 71
+    case snapshotChunk = 72
+    case snapshotEnd = 73
+    case stop = 74
+}
+
+/// The fixed header of every frame: 64 bytes, little endian.
+///
+///     offset  size  field
+///          0     4  magic, the bytes "TWSP"
+///          4     1  version
+///          5     1  type
+///          6     2  flags
+///          8     4  length of the payload, in bytes
+///         12     4  CRC32C of the payload
+///         16     8  session
+///         24     8  request sequence
+///         32     8  epoch
+///         40     8  connection indicator
+///         48     8  low-water mark
+///         56     4  reserved, 0
+///         60     4  CRC32C of the bytes 0 to 59
+public struct Header: Hashable, Sendable {
+    public var type: FrameType
+    public var flags: Flags
+    public var session: SessionID
+    public var sequence: RequestSequence
+    public var epoch: Epoch
+    public var connection: ConnectionIndicator
+    /// In requests: the client has all answers of this session below this sequence.
+    public var lowWater: RequestSequence
+
+    public struct Flags: OptionSet, Hashable, Sendable {
+        public let rawValue: UInt16
+        public init(rawValue: UInt16) { self.rawValue = rawValue }
+        /// The answer begins here: what came before for this request is void.
+        public static let first = Flags(rawValue: 1)
+        /// More frames of this answer follow.
+        public static let more = Flags(rawValue: 2)
+        static let known: Flags = [.first, .more]
+    }
+
+    public init(
+        _ type: FrameType, flags: Flags = [], session: SessionID = .none, sequence: RequestSequence = .init(0),
+        epoch: Epoch = .zero, connection: ConnectionIndicator = .none, lowWater: RequestSequence = .init(0)
+    ) {
+        self.type = type
+        self.flags = flags
+        self.session = session
+        self.sequence = sequence
+        self.epoch = epoch
+        self.connection = connection
+        self.lowWater = lowWater
+    }
+
+    public static let byteCount = 64
+    static let magic: UInt32 = 0x5053_5754
+
+    /// The only version so far.
+    public static let version: UInt8 = 1
+}
+
+/// A whole frame.
+public struct Frame: Hashable, Sendable {
+    public var header: Header
+    public var payload: [UInt8]
+
+    /// - Precondition: the payload is within ``Limits/maximumPayloadBytes``.
+    public init(_ header: Header, payload: [UInt8] = []) {
+        precondition(payload.count <= Limits.maximumPayloadBytes, "senders cut what is longer into several frames")
+        self.header = header
+        self.payload = payload
+    }
+
+    public var type: FrameType { header.type }
+
+    /// The frame as bytes, appended to `output`.
+    public func encode(into output: inout [UInt8]) {
+        let begin = output.count
+        output.reserveCapacity(begin + Header.byteCount + payload.count)
+        func put(_ value: some FixedWidthInteger, _ output: inout [UInt8]) {
+            Swift.withUnsafeBytes(of: value.littleEndian) { output.append(contentsOf: $0) }
+        }
+        put(Header.magic, &output)
+        output.append(Header.version)
+        output.append(header.type.rawValue)
+        put(header.flags.rawValue, &output)
+        put(UInt32(payload.count), &output)
+        put(Frame.checksum(payload[...]), &output)
+        put(header.session.number, &output)
+        put(header.sequence.number, &output)
+        put(header.epoch.number, &output)
+        put(header.connection.number, &output)
+        put(header.lowWater.number, &output)
+        put(UInt32(0), &output)
+        put(Frame.checksum(output[begin...]), &output)
+        output.append(contentsOf: payload)
+    }
+
+    public var encoded: [UInt8] {
+        var output: [UInt8] = []
+        encode(into: &output)
+        return output
+    }
+
+    static func checksum(_ bytes: ArraySlice<UInt8>) -> UInt32 {
+        bytes.withUnsafeBytes { twinspace_crc32c(0, $0.baseAddress, $0.count) }
+    }
+}

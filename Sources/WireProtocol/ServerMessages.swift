@@ -1,0 +1,295 @@
+public import TupleCore
+
+extension ByteWriter {
+    public mutating func record(_ record: SwitchRecord) {
+        fixed64(record.cluster.number)
+        fixed64(record.epoch.number)
+        fixed64(record.version)
+        node(record.active)
+        length(record.inSync.count)
+        for name in record.inSync { node(name) }
+        byte(record.rule.rawValue)
+    }
+
+    public mutating func optionalRecord(_ record: SwitchRecord?) {
+        flag(record != nil)
+        if let record { self.record(record) }
+    }
+}
+
+extension ByteReader {
+    public mutating func nodes() throws(DecodingError) -> [NodeID] {
+        var nodes: [NodeID] = []
+        for _ in 0..<(try count(ofAtLeast: 2)) { nodes.append(try node()) }
+        return nodes
+    }
+
+    public mutating func rule() throws(DecodingError) -> ElementRule {
+        guard let rule = ElementRule(rawValue: try byte()) else { throw .invalid("element rule") }
+        return rule
+    }
+
+    public mutating func record() throws(DecodingError) -> SwitchRecord {
+        let cluster = ClusterID(try fixed64())
+        let epoch = Epoch(try fixed64())
+        let version = try fixed64()
+        let active = try node()
+        let inSync = try nodes()
+        return SwitchRecord(
+            cluster: cluster, epoch: epoch, version: version, active: active, inSync: inSync, rule: try rule())
+    }
+
+    public mutating func optionalRecord() throws(DecodingError) -> SwitchRecord? {
+        try flag() ? try record() : nil
+    }
+}
+
+/// A server's first frame on the proxy's servers' SAP.
+public struct Register: Hashable, Sendable {
+    public var name: NodeID
+    /// Where the other servers reach it, `host:port`.
+    public var address: String
+    public var rule: ElementRule
+    /// The epoch in which it is active right now; zero where it is not. A server that was started anew is not.
+    public var activeEpoch: Epoch
+    /// Its log's last entry.
+    public var position: LogPosition
+    /// The last record it saw; nil where it has never been in a cluster (its data directory is new).
+    public var record: SwitchRecord?
+
+    public init(
+        name: NodeID, address: String, rule: ElementRule, activeEpoch: Epoch, position: LogPosition,
+        record: SwitchRecord?
+    ) {
+        self.name = name
+        self.address = address
+        self.rule = rule
+        self.activeEpoch = activeEpoch
+        self.position = position
+        self.record = record
+    }
+
+    public var frame: Frame {
+        var writer = ByteWriter()
+        writer.node(name)
+        writer.text(address)
+        writer.byte(rule.rawValue)
+        writer.fixed64(activeEpoch.number)
+        writer.position(position)
+        writer.optionalRecord(record)
+        return Frame(Header(.register), payload: writer.bytes)
+    }
+
+    public init(_ payload: [UInt8]) throws(DecodingError) {
+        var reader = ByteReader(payload)
+        name = try reader.node()
+        address = try reader.text(atMost: 512)
+        rule = try reader.rule()
+        activeEpoch = Epoch(try reader.fixed64())
+        position = try reader.position()
+        record = try reader.optionalRecord()
+        try reader.end()
+    }
+}
+
+/// The proxy's answer to a server that it does not take.
+public struct RegisterRefused: Hashable, Sendable {
+    /// Whether there is no use in trying again.
+    public var isFinal: Bool
+    public var message: String
+    public init(isFinal: Bool, message: String) {
+        self.isFinal = isFinal
+        self.message = message
+    }
+
+    public var frame: Frame {
+        var writer = ByteWriter()
+        writer.flag(isFinal)
+        writer.text(message)
+        return Frame(Header(.registerRefused), payload: writer.bytes)
+    }
+
+    public init(_ payload: [UInt8]) throws(DecodingError) {
+        var reader = ByteReader(payload)
+        isFinal = try reader.flag()
+        message = try reader.text()
+        try reader.end()
+    }
+}
+
+/// What the proxy tells every registered server whenever the record or the membership changes.
+public struct View: Hashable, Sendable {
+    public var record: SwitchRecord?
+    /// The registered servers, sorted by name.
+    public var members: [Member]
+
+    public struct Member: Hashable, Sendable {
+        public var name: NodeID
+        public var address: String
+        public init(name: NodeID, address: String) {
+            self.name = name
+            self.address = address
+        }
+    }
+
+    public init(record: SwitchRecord?, members: [Member]) {
+        self.record = record
+        self.members = members
+    }
+
+    public var frame: Frame {
+        var writer = ByteWriter()
+        writer.optionalRecord(record)
+        writer.length(members.count)
+        for member in members {
+            writer.node(member.name)
+            writer.text(member.address)
+        }
+        return Frame(Header(.view, epoch: record?.epoch ?? .zero), payload: writer.bytes)
+    }
+
+    public init(_ payload: [UInt8]) throws(DecodingError) {
+        var reader = ByteReader(payload)
+        record = try reader.optionalRecord()
+        members = []
+        for _ in 0..<(try reader.count(ofAtLeast: 3)) {
+            let name = try reader.node()
+            members.append(Member(name: name, address: try reader.text(atMost: 512)))
+        }
+        try reader.end()
+    }
+}
+
+/// A change of the switch that a server asks for, on the ground of the epoch and version it knows (compare-and-swap).
+public enum SwitchRequest: Hashable, Sendable {
+    /// The server wants to be active, at the epoch after `epoch`.
+    case takeOver(epoch: Epoch, reason: String)
+    /// The active server wants the in-sync set to be this.
+    case changeInSync(epoch: Epoch, version: UInt64, inSync: [NodeID])
+
+    public func frame(sequence: RequestSequence) -> Frame {
+        var writer = ByteWriter()
+        switch self {
+        case .takeOver(let epoch, let reason):
+            writer.text(reason)
+            return Frame(Header(.takeOver, sequence: sequence, epoch: epoch), payload: writer.bytes)
+        case .changeInSync(let epoch, let version, let inSync):
+            writer.fixed64(version)
+            writer.length(inSync.count)
+            for name in inSync { writer.node(name) }
+            return Frame(Header(.changeInSync, sequence: sequence, epoch: epoch), payload: writer.bytes)
+        }
+    }
+
+    /// - Precondition: the frame's type is `takeOver` or `changeInSync`.
+    public init(_ frame: Frame) throws(DecodingError) {
+        var reader = ByteReader(frame.payload)
+        switch frame.type {
+        case .takeOver: self = .takeOver(epoch: frame.header.epoch, reason: try reader.text(atMost: 1_024))
+        case .changeInSync:
+            let version = try reader.fixed64()
+            self = .changeInSync(epoch: frame.header.epoch, version: version, inSync: try reader.nodes())
+        default: throw .invalid("frame type")
+        }
+        try reader.end()
+    }
+}
+
+/// What became of a ``SwitchRequest``; the record as it is now comes with it.
+public struct SwitchReply: Hashable, Sendable {
+    public var granted: Bool
+    public var record: SwitchRecord?
+    /// Why it was not granted.
+    public var message: String
+    public init(granted: Bool, record: SwitchRecord?, message: String = "") {
+        self.granted = granted
+        self.record = record
+        self.message = message
+    }
+
+    public func frame(sequence: RequestSequence) -> Frame {
+        var writer = ByteWriter()
+        writer.flag(granted)
+        writer.optionalRecord(record)
+        writer.text(message)
+        return Frame(
+            Header(.switchReply, sequence: sequence, epoch: record?.epoch ?? .zero), payload: writer.bytes)
+    }
+
+    public init(_ payload: [UInt8]) throws(DecodingError) {
+        var reader = ByteReader(payload)
+        granted = try reader.flag()
+        record = try reader.optionalRecord()
+        message = try reader.text()
+        try reader.end()
+    }
+}
+
+/// What a server says of itself when the proxy asks for `status`.
+public struct ServerStatus: Hashable, Sendable {
+    /// `active` or `passive`.
+    public var role: String
+    /// What it is doing, in a word: `serving`, `waiting`, `following`, `resyncing`, `joining`.
+    public var state: String
+    public var position: LogPosition
+    /// How many entries it knows of that it does not hold yet.
+    public var lag: UInt64
+    public var pairs: UInt64
+    public var digest: UInt64
+    /// For each passive server that is connected to this active one: the last entry it holds durably.
+    public var followers: [Follower]
+
+    public struct Follower: Hashable, Sendable {
+        public var name: NodeID
+        public var index: LogIndex
+        public init(name: NodeID, index: LogIndex) {
+            self.name = name
+            self.index = index
+        }
+    }
+
+    public init(
+        role: String, state: String, position: LogPosition, lag: UInt64, pairs: UInt64, digest: UInt64,
+        followers: [Follower]
+    ) {
+        self.role = role
+        self.state = state
+        self.position = position
+        self.lag = lag
+        self.pairs = pairs
+        self.digest = digest
+        self.followers = followers
+    }
+
+    public func frame(sequence: RequestSequence) -> Frame {
+        var writer = ByteWriter()
+        writer.text(role)
+        writer.text(state)
+        writer.position(position)
+        writer.fixed64(lag)
+        writer.fixed64(pairs)
+        writer.fixed64(digest)
+        writer.length(followers.count)
+        for follower in followers {
+            writer.node(follower.name)
+            writer.fixed64(follower.index.number)
+        }
+        return Frame(Header(.statusReply, sequence: sequence), payload: writer.bytes)
+    }
+
+    public init(_ payload: [UInt8]) throws(DecodingError) {
+        var reader = ByteReader(payload)
+        role = try reader.text(atMost: 64)
+        state = try reader.text(atMost: 64)
+        position = try reader.position()
+        lag = try reader.fixed64()
+        pairs = try reader.fixed64()
+        digest = try reader.fixed64()
+        followers = []
+        for _ in 0..<(try reader.count(ofAtLeast: 10)) {
+            let name = try reader.node()
+            followers.append(Follower(name: name, index: LogIndex(try reader.fixed64())))
+        }
+        try reader.end()
+    }
+}
