@@ -1,0 +1,102 @@
+# `make` builds, `make help` lists the rest.
+SHELL := /bin/bash
+.SHELLFLAGS := -euo pipefail -c
+.DEFAULT_GOAL := build
+MAKEFLAGS += --no-print-directory
+
+# The compiler's output goes to $(BUILD); the daemons and the client are in $(BIN) afterwards.
+BUILD ?= .build
+BIN := $(BUILD)/release
+PREFIX ?= /usr/local
+DESTDIR ?=
+SWIFT ?= swift
+PROGRAMS := twinspace twinspace-proxy twinspace-server
+
+# The Swift runtime goes into the programs, so that they run where no Swift is installed. Only the system's libraries
+# are linked dynamically.
+SWIFT_BUILD := $(SWIFT) build --scratch-path $(BUILD)
+RELEASE_FLAGS := -c release --static-swift-stdlib
+
+PACKAGES := libuv1-dev libpcre2-dev libmicrohttpd-dev libedit-dev pkg-config python3 ieee-data
+
+# What the Python suites read to find the programs.
+export TWINSPACE_BIN := $(abspath $(BIN))
+export PYTHONDONTWRITEBYTECODE := 1
+
+# The commands behind the targets of the same names. `make test` calls them directly, because make would turn exit
+# code 77 (skipped) into a failure.
+RELEASE := timeout 1800 $(SWIFT_BUILD) $(RELEASE_FLAGS)
+UNIT := timeout 1800 $(SWIFT) test --scratch-path $(BUILD) --disable-xctest
+LINT := scripts/lint.sh
+PROCESSES := python3 scripts/suites.py Tests/processes
+DEMO := scripts/when-there.sh Tests/demo/demo.py
+BENCH := scripts/when-there.sh Tests/bench/bench.py
+DOCKER := scripts/when-there.sh Tests/docker/docker_test.sh $(BIN)
+
+##@ Everyday
+.PHONY: build
+build: deps  ## the release build, to .build/release/ (the default)
+	$(RELEASE)
+
+.PHONY: test
+test: deps  ## everything that CI runs, in timed stages, with a table at the end
+	@python3 scripts/stages.py --logs $(BUILD)/test-logs \
+	  --stage lint       300 -       '$(LINT)' \
+	  --stage unit      1800 -       '$(UNIT)' \
+	  --stage release   1800 -       '$(RELEASE)' \
+	  --stage processes 1800 release '$(PROCESSES)' \
+	  --stage demo       300 release '$(DEMO)' \
+	  --stage docker     900 release '$(DOCKER)'
+
+.PHONY: demo
+demo: build  ## the main job: a real registry goes in while the active server is killed
+	timeout --kill-after=30 300 $(DEMO)
+
+.PHONY: bench
+bench: build  ## throughput and latency on this machine
+	timeout --kill-after=30 900 $(BENCH)
+
+##@ Parts of `test`
+.PHONY: unit-test
+unit-test: deps  ## the debug build and the unit tests
+	$(UNIT)
+
+.PHONY: process-test
+process-test: build  ## suites of real processes: kills, freezes, limits, bad input
+	timeout --kill-after=30 1800 $(PROCESSES)
+
+.PHONY: docker-test
+docker-test: build  ## the compose file on a real Docker engine; started for the test when none runs
+	timeout --kill-after=30 900 $(DOCKER)
+
+.PHONY: lint
+lint:  ## layout of the Swift files, syntax of the scripts
+	timeout 300 $(LINT)
+
+.PHONY: format
+format:  ## lays the Swift files out
+	$(SWIFT) format --in-place --parallel --recursive Sources Tests Package.swift
+
+##@ Installing
+.PHONY: deps
+deps:  ## installs the system packages that are missing (apt)
+	@scripts/deps.sh $(PACKAGES)
+
+.PHONY: install
+install: build  ## the programs, to PREFIX/bin (default /usr/local); DESTDIR is honoured
+	install -d "$(DESTDIR)$(PREFIX)/bin"
+	install -m 0755 $(PROGRAMS:%=$(BIN)/%) "$(DESTDIR)$(PREFIX)/bin/"
+
+.PHONY: docker
+docker:  ## the image twinspace, from the sources when the Swift image can be had
+	docker build --file docker/Dockerfile --tag twinspace .
+
+.PHONY: clean
+clean:  ## removes everything that was built
+	rm -rf $(BUILD)
+
+.PHONY: help
+help:  ## this list
+	@awk 'BEGIN { FS = ":.*## " } \
+	  /^##@/ { printf "\n%s\n", substr($$0, 5) } \
+	  /^[a-z-]+:.*## / { printf "  make %-13s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
