@@ -1,0 +1,453 @@
+import CLibUV
+
+/// A TCP connection on a loop, made by a `Listener` or by `connect`. It keeps itself alive while it is open; `onClose`
+/// is called exactly once, always from the loop and never from inside a call to the connection, after which all
+/// callbacks are let go.
+///
+/// What is sent in one iteration of the loop leaves in one write before the loop sleeps. Outgoing bytes are bounded:
+/// a peer that does not read is cut off (`slowReader`).
+package final class Connection: LoopHandle {
+    /// The bytes received, valid during the call only. Never called after `close()`.
+    package var onBytes: ((UnsafeRawBufferPointer) -> Void)?
+    /// `connect` succeeded.
+    package var onConnected: (() -> Void)?
+    /// The outgoing bytes, having been above `lowWaterMark`, are at or below it again.
+    package var onDrained: (() -> Void)?
+    /// The end, with its reason.
+    package var onClose: ((CloseReason) -> Void)?
+
+    /// Outgoing bytes beyond which the peer counts as too slow.
+    package var maximumOutgoingBytes = 64 * 1024 * 1024
+    /// See `onDrained`.
+    package var lowWaterMark = 256 * 1024
+
+    package let loop: EventLoop
+
+    private enum State { case idle, resolving, connecting, open, flushing, shutDown, closing, closed }
+    private var state = State.idle
+    private var tcp: UnsafeMutablePointer<uv_tcp_t>?
+    private var closeReason = CloseReason.closedHere
+    private var isReadingPaused = false
+
+    // Connecting: the addresses still to be tried.
+    private var target = Address(host: "", port: 0)
+    private var candidates: ArraySlice<SocketAddress> = []
+    private var lastConnectStatus: Int32 = 0
+    private var deadline: Timer?
+
+    // Outgoing: `outgoing[sent...]` has not been given to libuv. What the kernel does not take at once waits as a small
+    // piece in `inFlight`, whose one purpose is to learn when the socket is writable again.
+    private var outgoing: [UInt8] = []
+    private var sent = 0
+    private var needsFlush = false
+    private var wasAboveLowWater = false
+    private var isWriting = false
+    private var inFlight: UnsafeMutableRawBufferPointer?
+    private let writeRequest = UnsafeMutablePointer<uv_write_t>.allocate(capacity: 1)
+    private static let inFlightSize = 32 * 1024
+
+    /// An unconnected connection, for `connect`.
+    package init(on loop: EventLoop) { self.loop = loop }
+
+    deinit {
+        inFlight?.deallocate()
+        writeRequest.deallocate()
+    }
+
+    /// True from the connection's being established until it is closed, or is to close when flushed.
+    package var isOpen: Bool { state == .open }
+
+    /// The peer's numeric address; nil where there is none (any more).
+    package var peer: Address? {
+        guard let tcp else { return nil }
+        return SocketAddress { uv_tcp_getpeername(tcp, $0, $1) }?.address
+    }
+
+    /// This end's numeric address; nil where there is none (any more).
+    package var local: Address? {
+        guard let tcp else { return nil }
+        return SocketAddress { uv_tcp_getsockname(tcp, $0, $1) }?.address
+    }
+
+    /// Has the kernel ask a silent peer after `delay` (whole seconds, at least one) whether it is still there.
+    package func enableKeepalive(after delay: Duration) {
+        guard let tcp else { return }
+        uv_tcp_keepalive(tcp, 1, UInt32(clamping: max(1, delay.components.seconds)))
+    }
+
+    // MARK: Connecting
+
+    /// Connects; each address that the name resolves to is tried in turn. Ends in `onConnected` or in `onClose`.
+    ///
+    /// - Parameter timeout: for everything together, name resolution included.
+    /// - Precondition: called once, on a connection made with `init(on:)`.
+    package func connect(to address: Address, timeout: Duration) {
+        guard state == .idle else { preconditionFailure("connect is called once, on a new connection") }
+        state = .resolving
+        target = address
+        let deadline = Timer(on: loop) { [weak self] in
+            guard let self else { return }
+            self.close(because: .connectTimedOut(self.target, after: timeout))
+        }
+        deadline.schedule(after: timeout)
+        self.deadline = deadline
+        address.resolve(on: loop) { result in
+            guard self.state == .resolving else { return }
+            switch result {
+            case .success(let addresses):
+                self.candidates = addresses[...]
+                self.connectToNext()
+            case .failure(let error):
+                self.close(because: .resolutionFailed(address, error.reason))
+            }
+        }
+    }
+
+    private func connectToNext() {
+        guard let candidate = candidates.popFirst() else {
+            close(because: .connectFailed(target, SystemError.reason(lastConnectStatus)))
+            return
+        }
+        state = .connecting
+        let status = openHandle()
+        guard status == 0, let tcp else {
+            lastConnectStatus = status
+            state = .resolving
+            return connectToNext()
+        }
+        let request = UnsafeMutablePointer<uv_connect_t>.allocate(capacity: 1)
+        let started = candidate.withPointer { address in
+            uv_tcp_connect(request, tcp, address) { request, status in
+                guard let request else { return }
+                defer { request.deallocate() }
+                guard let handle = request.pointee.handle, let data = handle.pointee.data else { return }
+                Unmanaged<Connection>.fromOpaque(data).takeUnretainedValue().connectEnded(handle, status)
+            }
+        }
+        if started != 0 {
+            request.deallocate()
+            abandonAttempt(started)
+        }
+    }
+
+    private func connectEnded(_ handle: UnsafeMutablePointer<uv_stream_t>, _ status: Int32) {
+        guard state == .connecting, let tcp, tcp.asStream == handle else { return }
+        guard status == 0 else { return abandonAttempt(status) }
+        deadline = nil
+        candidates = []
+        state = .open
+        uv_tcp_nodelay(tcp, 1)
+        onConnected?()
+        startReading()
+    }
+
+    private func abandonAttempt(_ status: Int32) {
+        lastConnectStatus = status
+        closeHandle()
+        state = .resolving
+        connectToNext()
+    }
+
+    // MARK: Accepting
+
+    /// Takes a waiting connection from a listener. Nil where it is gone already.
+    static func accept(from server: UnsafeMutablePointer<uv_stream_t>, on loop: EventLoop) -> Connection? {
+        let connection = Connection(on: loop)
+        guard connection.openHandle() == 0, let tcp = connection.tcp else { return nil }
+        guard uv_accept(server, tcp.asStream) == 0 else {
+            connection.state = .closed
+            connection.closeHandle()
+            return nil
+        }
+        connection.state = .open
+        uv_tcp_nodelay(tcp, 1)
+        return connection
+    }
+
+    /// The handle holds a reference to the connection until libuv is done with it.
+    private func openHandle() -> Int32 {
+        let tcp = UnsafeMutablePointer<uv_tcp_t>.allocate(capacity: 1)
+        let status = uv_tcp_init(loop.raw, tcp)
+        guard status == 0 else {
+            tcp.deallocate()
+            return status
+        }
+        tcp.pointee.data = Unmanaged<LoopHandle>.passRetained(self).toOpaque()
+        self.tcp = tcp
+        return 0
+    }
+
+    private func closeHandle() {
+        guard let tcp else { return }
+        self.tcp = nil
+        uv_close(tcp.asHandle) { handle in
+            guard let handle, let data = handle.pointee.data else { return }
+            let connection = Unmanaged<Connection>.fromOpaque(data).takeRetainedValue()
+            handle.deallocateHandle(uv_tcp_t.self)
+            connection.handleClosed()
+        }
+    }
+
+    // MARK: Reading
+
+    /// Stops `onBytes` until `resumeReading()`; the peer is held back by TCP.
+    package func pauseReading() {
+        isReadingPaused = true
+        if let tcp, state == .open { uv_read_stop(tcp.asStream) }
+    }
+
+    package func resumeReading() {
+        guard isReadingPaused else { return }
+        isReadingPaused = false
+        startReading()
+    }
+
+    func startReading() {
+        guard state == .open, !isReadingPaused, let tcp else { return }
+        let status = beginReading(tcp)
+        if status != 0 { close(because: .failed(SystemError.reason(status))) }
+    }
+
+    private func beginReading(_ tcp: UnsafeMutablePointer<uv_tcp_t>) -> Int32 {
+        uv_read_start(
+            tcp.asStream,
+            { handle, _, buffer in
+                guard let buffer, let data = handle?.pointee.data else { return }
+                let shared = Unmanaged<Connection>.fromOpaque(data).takeUnretainedValue().loop.readBuffer
+                buffer.pointee.base = shared.baseAddress?.assumingMemoryBound(to: CChar.self)
+                buffer.pointee.len = shared.count
+            },
+            { stream, count, buffer in
+                guard let data = stream?.pointee.data else { return }
+                let connection = Unmanaged<Connection>.fromOpaque(data).takeUnretainedValue()
+                connection.received(count, buffer?.pointee.base)
+            })
+    }
+
+    private func received(_ count: Int, _ base: UnsafeMutablePointer<CChar>?) {
+        if count > 0 {
+            guard state == .open else { return }
+            onBytes?(UnsafeRawBufferPointer(start: base, count: count))
+        } else if count == Int(UV_EOF.rawValue) {
+            close(because: state == .open ? .endOfStream : .closedHere)
+        } else if count < 0 {
+            close(because: .failed(SystemError.reason(Int32(count))))
+        }
+    }
+
+    // MARK: Sending
+
+    /// Bytes sent but not yet taken by the kernel.
+    package var outgoingBytes: Int {
+        outgoing.count - sent + (tcp.map { uv_stream_get_write_queue_size($0.asStream) } ?? 0)
+    }
+
+    /// Queues `bytes`. Dropped where the connection is not open: `onClose` tells.
+    package func send(_ bytes: [UInt8]) {
+        guard state == .open else { return }
+        outgoing.append(contentsOf: bytes)
+        appended()
+    }
+
+    /// Queues `bytes`, which are copied.
+    package func send(_ bytes: UnsafeRawBufferPointer) {
+        guard state == .open else { return }
+        outgoing.append(contentsOf: bytes)
+        appended()
+    }
+
+    /// Lets an encoder append to the outgoing bytes without a copy in between; it must not touch what is there.
+    package func send(_ encode: (inout [UInt8]) -> Void) {
+        guard state == .open else { return }
+        let before = outgoing.count
+        encode(&outgoing)
+        precondition(outgoing.count >= before, "an encoder appends")
+        if outgoing.count > before { appended() }
+    }
+
+    private func appended() {
+        let waiting = outgoingBytes
+        if waiting > lowWaterMark { wasAboveLowWater = true }
+        if waiting > maximumOutgoingBytes {
+            write()
+            let left = outgoingBytes
+            if left > maximumOutgoingBytes { return close(because: .slowReader(outgoingBytes: left)) }
+        }
+        guard !needsFlush else { return }
+        needsFlush = true
+        loop.needsFlush(self)
+    }
+
+    /// The loop's flush at the end of an iteration.
+    func flushFromLoop() {
+        needsFlush = false
+        write()
+        drained()
+    }
+
+    private func write() {
+        guard !isWriting, state == .open || state == .flushing, let tcp, sent < outgoing.count else { return }
+        let status = outgoing.withUnsafeMutableBytes { bytes in
+            let rest = UnsafeMutableRawBufferPointer(rebasing: bytes[sent...])
+            var buffer = Connection.buffer(rest)
+            return uv_try_write(tcp.asStream, &buffer, 1)
+        }
+        if status >= 0 {
+            sent += Int(status)
+        } else if status != UV_EAGAIN.rawValue {
+            return close(because: .failed(SystemError.reason(status)))
+        }
+        if sent < outgoing.count { writeWhenPossible(tcp) }
+        compact()
+    }
+
+    private func writeWhenPossible(_ tcp: UnsafeMutablePointer<uv_tcp_t>) {
+        let piece = inFlight ?? .allocate(byteCount: Connection.inFlightSize, alignment: 16)
+        inFlight = piece
+        let count = min(piece.count, outgoing.count - sent)
+        outgoing.withUnsafeBytes { piece.copyMemory(from: UnsafeRawBufferPointer(rebasing: $0[sent..<(sent + count)])) }
+        sent += count
+        isWriting = true
+        var buffer = Connection.buffer(UnsafeMutableRawBufferPointer(rebasing: piece[..<count]))
+        let status = uv_write(writeRequest, tcp.asStream, &buffer, 1) { request, status in
+            guard let data = request?.pointee.handle?.pointee.data else { return }
+            Unmanaged<Connection>.fromOpaque(data).takeUnretainedValue().wrote(status)
+        }
+        if status != 0 {
+            isWriting = false
+            close(because: .failed(SystemError.reason(status)))
+        }
+    }
+
+    private func wrote(_ status: Int32) {
+        isWriting = false
+        guard status == 0 else { return close(because: .failed(SystemError.reason(status))) }
+        write()
+        drained()
+    }
+
+    /// Gives sent bytes' memory back, without moving the rest more than once for every byte sent.
+    private func compact() {
+        if sent == outgoing.count {
+            outgoing.removeAll(keepingCapacity: outgoing.capacity <= 1024 * 1024)
+            sent = 0
+        } else if sent > 64 * 1024, sent > outgoing.count / 2 {
+            outgoing.removeSubrange(..<sent)
+            sent = 0
+        }
+    }
+
+    private func drained() {
+        let waiting = outgoingBytes
+        if waiting == 0, state == .flushing { shutDown() }
+        if wasAboveLowWater, waiting <= lowWaterMark {
+            wasAboveLowWater = false
+            if state == .open { onDrained?() }
+        }
+    }
+
+    private static func buffer(_ bytes: UnsafeMutableRawBufferPointer) -> uv_buf_t {
+        // 2^30: uv_try_write's result is an Int32.
+        uv_buf_init(bytes.baseAddress?.assumingMemoryBound(to: CChar.self), UInt32(min(bytes.count, 1 << 30)))
+    }
+
+    // MARK: Closing
+
+    /// Closes at once; what was not flushed is lost.
+    package func close() { close(because: .closedHere) }
+
+    /// Sends what is queued, tells the peer that this is the end, waits for the peer to end as well (what it sends
+    /// meanwhile is thrown away), then closes; after `timeout` it closes in any case. Waiting for the peer spares it
+    /// a reset that would discard the last bytes it was sent.
+    package func closeAfterFlush(timeout: Duration = .seconds(5)) {
+        guard state == .open, let tcp else { return close() }
+        state = .flushing
+        let deadline = Timer(on: loop) { [weak self] in self?.close(because: .flushTimedOut) }
+        deadline.schedule(after: timeout)
+        self.deadline = deadline
+        if isReadingPaused { _ = beginReading(tcp) }
+        if !needsFlush {
+            needsFlush = true
+            loop.needsFlush(self)
+        }
+    }
+
+    private func shutDown() {
+        guard let tcp else { return }
+        state = .shutDown
+        let request = UnsafeMutablePointer<uv_shutdown_t>.allocate(capacity: 1)
+        let status = uv_shutdown(request, tcp.asStream) { request, _ in request?.deallocate() }
+        if status != 0 {
+            request.deallocate()
+            close()
+        }
+    }
+
+    private func close(because reason: CloseReason) {
+        switch state {
+        case .closing, .closed: return
+        case .idle, .resolving:
+            state = .closing
+            closeReason = reason
+            // There is no handle whose closing would call back.
+            loop.soon { self.finish() }
+        case .connecting, .open, .flushing, .shutDown:
+            state = .closing
+            closeReason = reason
+            closeHandle()
+        }
+        deadline = nil
+    }
+
+    /// libuv is done with a handle: that of an abandoned attempt to connect, or the last one.
+    private func handleClosed() {
+        if state == .closing { finish() }
+    }
+
+    private func finish() {
+        guard state == .closing else { return }
+        state = .closed
+        outgoing = []
+        sent = 0
+        let callback = onClose
+        onBytes = nil
+        onConnected = nil
+        onDrained = nil
+        onClose = nil
+        callback?(closeReason)
+    }
+
+    override func loopIsClosing() { close(because: .loopClosed) }
+}
+
+/// Why a connection ended, or never came about.
+package enum CloseReason: Hashable, Sendable, CustomStringConvertible {
+    /// By `close()` or `closeAfterFlush()`.
+    case closedHere
+    /// The peer closed it.
+    case endOfStream
+    /// Reset by the peer, no route, …: the kernel's words.
+    case failed(String)
+    case slowReader(outgoingBytes: Int)
+    /// `closeAfterFlush` had to give up.
+    case flushTimedOut
+    case resolutionFailed(Address, String)
+    case connectFailed(Address, String)
+    case connectTimedOut(Address, after: Duration)
+    /// The whole event loop was closed.
+    case loopClosed
+
+    package var description: String {
+        switch self {
+        case .closedHere: "closed"
+        case .endOfStream: "closed by the peer"
+        case .failed(let reason): reason
+        case .slowReader(let bytes): "the peer reads too slowly: \(bytes) bytes are waiting"
+        case .flushTimedOut: "the peer did not take the last bytes in time"
+        case .resolutionFailed(let address, let reason): "cannot resolve \(address.host): \(reason)"
+        case .connectFailed(let address, let reason): "cannot connect to \(address): \(reason)"
+        case .connectTimedOut(let address, let timeout): "cannot connect to \(address): no answer within \(timeout)"
+        case .loopClosed: "shutting down"
+        }
+    }
+}
