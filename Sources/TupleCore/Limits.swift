@@ -18,6 +18,10 @@ public enum Limits {
     public static let maximumEntryBytes = 12 * 1_048_576
     /// How deep lists and objects of a payload may nest.
     public static let maximumTermDepth = 64
+    /// A number in a payload, as text.
+    public static let maximumNumberBytes = 65_536
+    /// Terms in a payload, the payload itself and all that nests in it.
+    public static let maximumTermsPerPayload = 2 * 1_048_576
     /// Sessions whose outcomes are kept.
     public static let maximumSessions = 65_536
     /// Outcomes kept for one session: as many requests of one client may be on their way at once.

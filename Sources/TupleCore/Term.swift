@@ -25,6 +25,33 @@ public indirect enum Term: Hashable, Sendable {
     /// A string term from Swift's own string.
     public static func string(_ text: String) -> Term { .string([UInt8](text.utf8)) }
 
+    /// Whether `text` is a number as JSON writes it (RFC 8259, section 6).
+    ///
+    /// - Complexity: O(bytes).
+    public static func isNumber(_ text: some Collection<UInt8>) -> Bool {
+        var rest = text[...]
+        func skip(_ allowed: [Character]) -> Bool {
+            guard let byte = rest.first, allowed.contains(Character(UnicodeScalar(byte))) else { return false }
+            rest = rest.dropFirst()
+            return true
+        }
+        func digits() -> Int {
+            let run = rest.prefix { (UInt8(ascii: "0")...UInt8(ascii: "9")).contains($0) }
+            rest = rest[run.endIndex...]
+            return run.count
+        }
+        _ = skip(["-"])
+        let beginsWithZero = rest.first == UInt8(ascii: "0")
+        let integer = digits()
+        guard integer == 1 || integer > 1 && !beginsWithZero else { return false }
+        if skip(["."]), digits() == 0 { return false }
+        if skip(["e", "E"]) {
+            _ = skip(["+", "-"])
+            if digits() == 0 { return false }
+        }
+        return rest.isEmpty
+    }
+
     /// The list of strings that a tuple is.
     public init(_ tuple: Tuple) { self = .list(tuple.elements.map(Term.string)) }
 

@@ -6,7 +6,8 @@
 ///
 ///     joined 0xFF (length of each element but the last: digits base 128, low first, last digit + 0x80) (table bytes: u32 BE) 0xFF
 ///
-/// UTF-8 never contains 0xFF, so its last byte tells whether a packed tuple has a table.
+/// UTF-8 never contains 0xFF, so its last byte tells whether a packed tuple has a table. A tuple has exactly one packed
+/// form (a table only where it is needed, its numbers in their shortest form), so that equal tuples are equal bytes.
 public struct Tuple: Hashable, Comparable, Sendable {
     /// The packed bytes; never empty.
     public let packed: [UInt8]
@@ -134,7 +135,8 @@ public struct Tuple: Hashable, Comparable, Sendable {
                 guard packed.count > trailerBytes + 1 else { return false }
                 let table = tableCount(bytes)
                 let joined = packed.count - trailerBytes - table - 1
-                guard table > 0, joined > 0, bytes[joined] == mark else { return false }
+                // The table of a single element is empty: there is only the last element.
+                guard joined > 0, bytes[joined] == mark else { return false }
                 guard boundariesFit(bytes, table: joined + 1..<packed.count - trailerBytes, joined: joined) else {
                     return false
                 }
@@ -152,11 +154,14 @@ public struct Tuple: Hashable, Comparable, Sendable {
         }
     }
 
-    /// Whether the table's lengths end at separators and leave something for the last element.
+    /// Whether the table's lengths are in their only form, end at separators, leave something for the last element, and are
+    /// needed: some separator lies inside an element.
     private static func boundariesFit(_ bytes: UnsafeRawBufferPointer, table: Range<Int>, joined: Int) -> Bool {
         var at = table.lowerBound
         var begin = 0
+        var boundaries = 0
         while at < table.upperBound {
+            let first = at
             var length = 0
             var shift = 0
             while at < table.upperBound, bytes[at] & 0x80 == 0 {
@@ -165,13 +170,17 @@ public struct Tuple: Hashable, Comparable, Sendable {
                 shift += 7
                 at += 1
             }
-            guard at < table.upperBound, shift <= 21 else { return false }
+            guard at < table.upperBound, shift <= 21, bytes[at] != mark else { return false }
+            // A last digit of 0 is a spilled 0x7F, nothing else.
+            if bytes[at] == 0x80, at == first || bytes[at - 1] != 0x7F { return false }
             length |= Int(bytes[at] & 0x7F) << shift
             at += 1
+            boundaries += 1
             guard begin + length < joined, bytes[begin + length] == separator else { return false }
             begin += length + 1
         }
-        return begin < joined
+        let separators = bytes[..<joined].reduce(0) { $1 == separator ? $0 + 1 : $0 }
+        return begin < joined && separators > boundaries
     }
 }
 

@@ -1,6 +1,6 @@
 public import TupleCore
 
-/// A client's, operator's or server's first frame: the versions it speaks, so that both can settle on one.
+/// A client's or operator's first frame: the versions it speaks, so that both can settle on one.
 public struct Hello: Hashable, Sendable {
     public var lowestVersion: UInt8
     public var highestVersion: UInt8
@@ -136,28 +136,32 @@ extension Answer {
         try reader.end()
     }
 
-    /// The answer cut into payloads of about ``Limits/preferredChunkBytes`` each, at least one; the parts put together in
-    /// order are the answer again.
+    /// The answer cut into payloads of at most about ``Limits/preferredChunkBytes`` each, at least one; the parts put
+    /// together in order are the answer again.
+    ///
+    /// What is larger than that alone has a payload of its own. So a rejected item that filled its request fits: the few
+    /// bytes around it are no more than the request had.
     public var chunks: [[UInt8]] {
         var chunks: [[UInt8]] = []
         var part = Answer(status: status, message: message, warning: warning)
-        var size = 0
-        func close(_ part: inout Answer) {
-            chunks.append(part.payloadBytes)
-            part = Answer(status: status)
-            size = 0
+        var size = message.utf8.count + warning.utf8.count
+        func makeRoom(for addition: Int) {
+            if size > 0, size + addition > Limits.preferredChunkBytes {
+                chunks.append(part.payloadBytes)
+                part = Answer(status: status)
+                size = 0
+            }
+            size += addition
         }
         for pair in pairs {
+            makeRoom(for: pair.byteCount + 16)
             part.pairs.append(pair)
-            size += pair.byteCount + 16
-            if size >= Limits.preferredChunkBytes { close(&part) }
         }
         for item in rejected {
+            makeRoom(for: item.item.approximateByteCount + 2)
             part.rejected.append(item)
-            size += item.item.approximateByteCount + 2
-            if size >= Limits.preferredChunkBytes { close(&part) }
         }
-        if chunks.isEmpty || !part.pairs.isEmpty || !part.rejected.isEmpty { close(&part) }
+        chunks.append(part.payloadBytes)
         return chunks
     }
 
