@@ -1,0 +1,175 @@
+public import TupleCore
+
+/// JSON (RFC 8259) to terms and back. Strict in what it reads; numbers stay the text they were, members of objects keep
+/// their order, and what is written is safe to show on a terminal.
+public enum JSON {
+    /// The term that `bytes` say, white space around it allowed.
+    ///
+    /// - Throws: ``JSONError``, with the place: also where it nests deeper than ``Limits/maximumTermDepth`` or is more
+    ///   than ``Limits/maximumTermsPerPayload`` terms.
+    /// - Complexity: O(bytes).
+    public static func parse(_ bytes: [UInt8]) throws(JSONError) -> Term { try parse(bytes[...]) }
+
+    /// As above, for a part of a larger text; the places in errors count from the part's beginning.
+    public static func parse(_ bytes: ArraySlice<UInt8>) throws(JSONError) -> Term {
+        var parser = JSONParser(bytes)
+        return try parser.document()
+    }
+
+    /// The term as JSON without white space, in UTF-8.
+    ///
+    /// - Complexity: O(bytes).
+    public static func text(_ term: Term) -> [UInt8] {
+        var output: [UInt8] = []
+        write(term, to: &output)
+        return output
+    }
+
+    /// Appends the term as JSON. Control characters (C0, DEL and C1) are escaped; bytes of a string that are not UTF-8
+    /// become U+FFFD; a number whose text is none (a peer may send that) becomes a string.
+    public static func write(_ term: Term, to output: inout [UInt8]) {
+        switch term {
+        case .null: output.append(contentsOf: "null".utf8)
+        case .boolean(let value): output.append(contentsOf: (value ? "true" : "false").utf8)
+        case .number(let text):
+            if Term.isNumber(text.utf8) {
+                output.append(contentsOf: text.utf8)
+            } else {
+                write(string: [UInt8](text.utf8), to: &output)
+            }
+        case .string(let bytes): write(string: bytes, to: &output)
+        case .list(let items):
+            output.append(UInt8(ascii: "["))
+            for (position, item) in items.enumerated() {
+                if position > 0 { output.append(UInt8(ascii: ",")) }
+                write(item, to: &output)
+            }
+            output.append(UInt8(ascii: "]"))
+        case .object(let members):
+            output.append(UInt8(ascii: "{"))
+            for (position, member) in members.enumerated() {
+                if position > 0 { output.append(UInt8(ascii: ",")) }
+                write(string: member.name, to: &output)
+                output.append(UInt8(ascii: ":"))
+                write(member.value, to: &output)
+            }
+            output.append(UInt8(ascii: "}"))
+        }
+    }
+
+    private static func write(string bytes: [UInt8], to output: inout [UInt8]) {
+        guard UTF8Check.isValid(bytes) else {
+            return write(string: [UInt8](String(decoding: bytes, as: UTF8.self).utf8), to: &output)
+        }
+        output.append(UInt8(ascii: "\""))
+        var at = 0
+        while at < bytes.count {
+            let byte = bytes[at]
+            switch byte {
+            case UInt8(ascii: "\""), UInt8(ascii: "\\"): output.append(contentsOf: [UInt8(ascii: "\\"), byte])
+            case 0x0A: output.append(contentsOf: "\\n".utf8)
+            case 0x0D: output.append(contentsOf: "\\r".utf8)
+            case 0x09: output.append(contentsOf: "\\t".utf8)
+            case 0..<0x20, 0x7F: escape(byte, to: &output)
+            case 0xC2 where bytes[at + 1] < 0xA0:
+                escape(bytes[at + 1], to: &output)
+                at += 1
+            default: output.append(byte)
+            }
+            at += 1
+        }
+        output.append(UInt8(ascii: "\""))
+    }
+
+    private static func escape(_ byte: UInt8, to output: inout [UInt8]) {
+        let digits = [UInt8]("0123456789abcdef".utf8)
+        output.append(contentsOf: "\\u00".utf8)
+        output.append(digits[Int(byte >> 4)])
+        output.append(digits[Int(byte & 15)])
+    }
+}
+
+/// Why a text is no JSON, and where.
+public struct JSONError: Error, Hashable, Sendable, CustomStringConvertible {
+    public enum Reason: Hashable, Sendable {
+        case end
+        case unexpected(UInt8)
+        case trailing
+        case number
+        case escape
+        /// `\ud800` to `\udfff` without its other half: no Unicode text.
+        case loneSurrogate
+        case controlCharacter
+        case notUTF8
+        case tooDeep
+        case tooLarge
+    }
+    public var reason: Reason
+    /// How many bytes come before the place.
+    public var offset: Int
+
+    public init(_ reason: Reason, at offset: Int) {
+        self.reason = reason
+        self.offset = offset
+    }
+
+    public var description: String {
+        let words =
+            switch reason {
+            case .end: "the JSON text ends too early"
+            case .unexpected(let byte): "unexpected \(JSONError.name(of: byte))"
+            case .trailing: "there is more after the end of the JSON text"
+            case .number: "not a number as JSON writes it"
+            case .escape: "unknown escape; \\\" \\\\ \\/ \\b \\f \\n \\r \\t and \\uXXXX are known"
+            case .loneSurrogate: "half of a surrogate pair (\\ud800 to \\udfff) is no character"
+            case .controlCharacter: "a control character in a string must be escaped"
+            case .notUTF8: "a string is not UTF-8"
+            case .tooDeep: "nested deeper than \(Limits.maximumTermDepth) levels"
+            case .tooLarge: "more than \(Limits.maximumTermsPerPayload) values"
+            }
+        return "\(words), at byte \(offset + 1)"
+    }
+
+    private static func name(of byte: UInt8) -> String {
+        (0x21..<0x7F).contains(byte) ? "'\(Character(UnicodeScalar(byte)))'" : "byte \(byte)"
+    }
+}
+
+extension Answer {
+    /// The answer as programs see it, on the command line and over HTTP: `status` and `pairs` always; `reasons` beside
+    /// what PUT or POST gave back; `warning` where there is one; `message` with every status but `ok`.
+    public var json: Term {
+        let items = rejected.isEmpty ? pairs.map { Term($0) } : rejected.map(\.item)
+        var members = [
+            Term.Member(name: [UInt8]("status".utf8), value: .string(status.name)),
+            Term.Member(name: [UInt8]("pairs".utf8), value: .list(items)),
+        ]
+        func add(_ name: String, _ value: Term) {
+            members.append(Term.Member(name: [UInt8](name.utf8), value: value))
+        }
+        if !rejected.isEmpty { add("reasons", .list(rejected.map { .string($0.reason.name) })) }
+        if !warning.isEmpty { add("warning", .string(warning)) }
+        if !message.isEmpty {
+            add("message", .string(message))
+        } else if status != .ok {
+            add("message", .string(status.explanation))
+        }
+        return .object(members)
+    }
+}
+
+extension Status {
+    /// What the status means, for answers that come without words of their own.
+    public var explanation: String {
+        switch self {
+        case .ok: "done"
+        case .malformed: "the request is malformed"
+        case .notImplemented: "the operator is not implemented; GET, PUT, POST and DELETE are"
+        case .tooCostly: "the match exceeded its work budget; nothing was returned or removed"
+        case .tooLarge: "the request is larger than the limits allow"
+        case .refused: "service refused"
+        case .unavailable: "the service is not available; the request was not carried out"
+        case .unknown: "no answer came in time; the request may or may not have been carried out"
+        }
+    }
+}
