@@ -31,7 +31,7 @@ LINT := scripts/lint.sh
 PROCESSES := python3 scripts/suites.py Tests/processes
 DEMO := scripts/when-there.sh Tests/demo/demo.py
 BENCH := scripts/when-there.sh Tests/bench/bench.py
-DOCKER := scripts/when-there.sh Tests/docker/docker_test.sh $(BIN)
+DOCKER := scripts/when-there.sh Tests/docker/docker_test.py $(BIN)
 
 ##@ Everyday
 .PHONY: build
@@ -88,8 +88,8 @@ install: build  ## the programs, to PREFIX/bin (default /usr/local); DESTDIR is 
 	install -m 0755 $(PROGRAMS:%=$(BIN)/%) "$(DESTDIR)$(PREFIX)/bin/"
 
 .PHONY: docker
-docker:  ## the image twinspace, from the sources when the Swift image can be had
-	docker build --file docker/Dockerfile --tag twinspace .
+docker: build  ## the image twinspace: from the sources in the Swift image, or, without a registry, from this build
+	docker/image.sh auto twinspace $(BIN)
 
 .PHONY: clean
 clean:  ## removes everything that was built
