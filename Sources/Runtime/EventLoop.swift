@@ -241,6 +241,9 @@ package final class LoopBound<Value>: @unchecked Sendable {
         wrapped = value
     }
 
+    /// Answers on any thread.
+    package var isOnLoopsThread: Bool { loop.isOnItsThread }
+
     /// - Precondition: called on the loop's thread.
     package var value: Value {
         precondition(loop.isOnItsThread, "a value of the loop was touched on another thread")

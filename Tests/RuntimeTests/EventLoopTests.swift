@@ -1,0 +1,101 @@
+import Synchronization
+import Testing
+import TupleCore
+
+@testable import Runtime
+
+@Suite struct EventLoopTests {
+    @Test func stopBeforeRunReturnsAtOnce() throws {
+        try withLoop { $0.stop() }
+    }
+
+    @Test func postedClosuresRunOnTheLoopsThreadInOrder() throws {
+        let order = Mutex<[Int]>([])
+        try withLoop { loop in
+            let bound = LoopBound(loop, on: loop)
+            let inbox = loop.inbox
+            // From a thread of the pool, as other threads do it.
+            loop.offload({
+                for number in 0..<100 {
+                    inbox.post {
+                        order.withLock { $0.append(number) }
+                        if number == 99 { bound.value.stop() }
+                    }
+                }
+            }) {}
+        }
+        #expect(order.withLock { $0 } == Array(0..<100))
+    }
+
+    @Test func postingAfterCloseIsDropped() throws {
+        let loop = try EventLoop()
+        loop.close()
+        loop.post { Issue.record("ran on a closed loop") }
+        loop.soon { Issue.record("ran on a closed loop") }
+    }
+
+    @Test func offloadedWorkRunsElsewhereAndItsResultComesBack() throws {
+        try withLoop { loop in
+            let bound = LoopBound(loop, on: loop)
+            loop.offload({ bound.isOnLoopsThread }) { wasOnLoop in
+                #expect(!wasOnLoop)
+                #expect(loop.isOnItsThread)
+                loop.stop()
+            }
+        }
+    }
+
+    @Test func afterEventsRunsOnceForManyEventsOfAnIteration() throws {
+        var log: [String] = []
+        try withLoop { loop in
+            loop.afterEvents { if !log.isEmpty, log.last != "after" { log.append("after") } }
+            for number in 0..<3 { loop.soon { log.append("event \(number)") } }
+            loop.after(.milliseconds(20)) { loop.stop() }
+        }
+        #expect(log == ["event 0", "event 1", "event 2", "after"])
+    }
+
+    @Test func soonDoesNotRunWithinTheSameRound() throws {
+        var log: [Int] = []
+        try withLoop { loop in
+            loop.afterEvents { if !log.isEmpty { log.append(0) } }
+            loop.soon {
+                log.append(1)
+                loop.soon {
+                    log.append(2)
+                    loop.stop()
+                }
+            }
+        }
+        #expect(log.prefix(3) == [1, 0, 2])
+    }
+
+    @Test func closingWaitsForOffloadedWorkAndEndsEverything() throws {
+        var isDone = false
+        let loop = try EventLoop()
+        let listener = try localListener(on: loop) { _ in }
+        let connection = Connection(on: loop)
+        var reason: CloseReason?
+        connection.onClose = { reason = $0 }
+        connection.connect(to: listener.address, timeout: .seconds(5))
+        loop.offload({ 7 }) { isDone = $0 == 7 }
+        loop.close()
+        #expect(isDone)
+        #expect(reason == .loopClosed)
+    }
+
+    @Test func closeEndsWhatItsCallbacksOpen() throws {
+        let loop = try EventLoop()
+        let connection = Connection(on: loop)
+        let listener = try localListener(on: loop) { _ in }
+        var second: CloseReason?
+        connection.onClose = { _ in
+            let another = Connection(on: loop)
+            another.onClose = { second = $0 }
+            another.connect(to: listener.address, timeout: .seconds(5))
+        }
+        connection.connect(to: listener.address, timeout: .seconds(5))
+        loop.close()
+        #expect(second != nil)
+    }
+}
