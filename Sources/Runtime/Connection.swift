@@ -446,7 +446,8 @@ package enum CloseReason: Hashable, Sendable, CustomStringConvertible {
         case .flushTimedOut: "the peer did not take the last bytes in time"
         case .resolutionFailed(let address, let reason): "cannot resolve \(address.host): \(reason)"
         case .connectFailed(let address, let reason): "cannot connect to \(address): \(reason)"
-        case .connectTimedOut(let address, let timeout): "cannot connect to \(address): no answer within \(timeout)"
+        case .connectTimedOut(let address, let timeout):
+            "cannot connect to \(address): no answer within \(timeout.unitText)"
         case .loopClosed: "shutting down"
         }
     }

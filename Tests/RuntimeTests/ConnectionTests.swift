@@ -1,3 +1,4 @@
+import Glibc
 import Testing
 
 @testable import Runtime
@@ -28,5 +29,300 @@ import Testing
                 client.connect(to: listener.address, timeout: .seconds(10))
             }
         }
+    }
+
+    // MARK: Connecting
+
+    @Test func refusalIsReportedOnceWithTheAddress() throws {
+        var reasons: [CloseReason] = []
+        var address: Address?
+        try withLoop { loop in
+            let listener = try localListener(on: loop) { _ in }
+            listener.close()
+            let target = listener.address
+            address = target
+            loop.soon {
+                let client = Connection(on: loop)
+                client.onConnected = { Issue.record("connected to a closed port") }
+                client.onClose = {
+                    reasons.append($0)
+                    loop.after(.milliseconds(20)) { loop.stop() }
+                }
+                client.connect(to: target, timeout: .seconds(10))
+            }
+        }
+        #expect(reasons == [.connectFailed(try #require(address), "connection refused")])
+    }
+
+    @Test func silenceEndsInATimeout() throws {
+        // With a queue this short that nobody empties, the kernel leaves further attempts without an answer.
+        let descriptor = socket(AF_INET, Int32(SOCK_STREAM.rawValue), 0)
+        defer { close(descriptor) }
+        let any = try #require(SocketAddress(numericHost: "127.0.0.1", port: 0))
+        #expect(any.withPointer { bind(descriptor, $0, any.length) } == 0)
+        #expect(listen(descriptor, 0) == 0)
+        let bound = try #require(
+            SocketAddress { name, length in
+                var size = socklen_t(length.pointee)
+                return getsockname(descriptor, name, &size)
+            })
+        var timeouts = 0
+        try withLoop { loop in
+            for _ in 0..<4 {
+                let client = Connection(on: loop)
+                // The first of them do connect: they end with the loop.
+                client.onClose = { reason in
+                    guard reason != .loopClosed else { return }
+                    #expect(reason == .connectTimedOut(bound.address, after: .milliseconds(100)))
+                    timeouts += 1
+                    loop.stop()
+                }
+                client.connect(to: bound.address, timeout: .milliseconds(100))
+            }
+        }
+        #expect(timeouts >= 1)
+    }
+
+    @Test func unknownNameIsReported() throws {
+        try withLoop { loop in
+            let client = Connection(on: loop)
+            client.onClose = { reason in
+                if case .resolutionFailed = reason {} else { Issue.record("\(reason)") }
+                loop.stop()
+            }
+            client.connect(to: Address(host: "no-such-host.invalid", port: 1), timeout: .seconds(15))
+        }
+    }
+
+    @Test func closingWhileItConnectsIsReportedOnce() throws {
+        var reasons: [CloseReason] = []
+        try withLoop { loop in
+            let listener = try localListener(on: loop) { _ in }
+            for delay in [Duration.zero, nil] {
+                let client = Connection(on: loop)
+                client.onConnected = { Issue.record("connected after close") }
+                client.onClose = { reasons.append($0) }
+                client.connect(to: listener.address, timeout: .seconds(5))
+                if delay == nil { client.close() } else { loop.soon { client.close() } }
+                client.close()
+                #expect(reasons.isEmpty, "onClose is called from the loop only")
+            }
+            loop.after(.milliseconds(50)) { loop.stop() }
+        }
+        #expect(reasons == [.closedHere, .closedHere])
+    }
+
+    // MARK: Ends
+
+    /// A connected pair on the loop; `body` runs when both ends are there.
+    private func withPair(_ body: @escaping (EventLoop, _ client: Connection, _ server: Connection) -> Void) throws {
+        try withLoop { loop in
+            let client = Connection(on: loop)
+            var server: Connection?
+            func start() {
+                guard client.isOpen, let ready = server else { return }
+                server = nil
+                body(loop, client, ready)
+            }
+            let listener = try localListener(on: loop) {
+                server = $0
+                start()
+            }
+            client.onConnected = start
+            client.connect(to: listener.address, timeout: .seconds(10))
+        }
+    }
+
+    @Test func closingInsideEachCallbackIsSafe() throws {
+        try withPair { loop, client, server in
+            var ends = 0
+            func ended() {
+                ends += 1
+                if ends == 2 { loop.stop() }
+            }
+            server.onBytes = { [unowned server] _ in
+                server.close()
+                server.close()
+                server.send([1])
+                server.closeAfterFlush()
+                server.pauseReading()
+                server.resumeReading()
+            }
+            server.onClose = {
+                #expect($0 == .closedHere)
+                #expect(server.peer == nil)
+                server.close()
+                ended()
+            }
+            client.onClose = {
+                #expect($0 == .endOfStream)
+                client.close()
+                ended()
+            }
+            client.send(patternedBytes(100))
+        }
+    }
+
+    @Test func bothEndsKnowTheAddresses() throws {
+        try withPair { loop, client, server in
+            #expect(client.local == server.peer)
+            #expect(client.peer == server.local)
+            #expect(client.local?.host == "127.0.0.1")
+            client.enableKeepalive(after: .seconds(30))
+            loop.stop()
+        }
+    }
+
+    @Test func closeAfterFlushDeliversEverythingEvenWhileThePeerStillSends() throws {
+        let payload = patternedBytes(20_000_000)
+        var received: [UInt8] = []
+        var reasons: [CloseReason] = []
+        try withPair { loop, client, server in
+            server.onBytes = { _ in Issue.record("bytes after closeAfterFlush") }
+            server.onClose = {
+                reasons.append($0)
+                loop.stop()
+            }
+            server.send(payload)
+            server.closeAfterFlush(timeout: .seconds(15))
+            server.send([0])
+            client.send(patternedBytes(100_000))
+            client.onBytes = { received.append(contentsOf: $0) }
+            client.onClose = { reasons.append($0) }
+        }
+        #expect(received == payload)
+        #expect(reasons == [.endOfStream, .closedHere])
+    }
+
+    @Test func closeAfterFlushGivesUpOnAPeerThatDoesNotRead() throws {
+        var reason: CloseReason?
+        try withPair { loop, client, server in
+            client.pauseReading()
+            server.onClose = {
+                reason = $0
+                loop.stop()
+            }
+            server.send([UInt8](repeating: 0, count: 30_000_000))
+            server.closeAfterFlush(timeout: .milliseconds(100))
+        }
+        #expect(reason == .flushTimedOut)
+    }
+
+    // MARK: Limits
+
+    @Test func slowReaderIsCutOff() throws {
+        var reason: CloseReason?
+        try withPair { loop, client, server in
+            client.pauseReading()
+            server.maximumOutgoingBytes = 1_000_000
+            server.onClose = {
+                reason = $0
+                loop.stop()
+            }
+            let piece = [UInt8](repeating: 7, count: 100_000)
+            func more() {
+                guard server.isOpen else { return }
+                server.send(piece)
+                #expect(server.outgoingBytes <= 1_100_000)
+                loop.soon(more)
+            }
+            more()
+        }
+        guard case .slowReader(let bytes) = reason else {
+            Issue.record("\(String(describing: reason))")
+            return
+        }
+        #expect(bytes > 1_000_000)
+    }
+
+    @Test func aPayloadBeyondTheLimitPassesWhereThePeerReads() throws {
+        var received = 0
+        try withPair { loop, client, server in
+            server.maximumOutgoingBytes = 100
+            client.onBytes = { [unowned client] in
+                received += $0.count
+                if received == 10_000 { client.close() }
+            }
+            client.onClose = { _ in loop.stop() }
+            server.send([UInt8](repeating: 7, count: 10_000))
+        }
+        #expect(received == 10_000)
+    }
+
+    @Test func pausedReaderGetsEverythingAfterResuming() throws {
+        let payload = patternedBytes(8_000_000)
+        var received: [UInt8] = []
+        try withPair { loop, client, server in
+            var isPaused = true
+            client.pauseReading()
+            client.onBytes = { bytes in
+                #expect(!isPaused)
+                received.append(contentsOf: bytes)
+                if received.count == payload.count { loop.stop() }
+            }
+            server.send(payload)
+            loop.after(.milliseconds(50)) {
+                #expect(received.isEmpty)
+                isPaused = false
+                client.resumeReading()
+            }
+        }
+        #expect(received == payload)
+    }
+
+    @Test func producerPacedByDrainingStaysBounded() throws {
+        let total = 50_000_000
+        let piece = patternedBytes(300_000)
+        var received = 0
+        var mostWaiting = 0
+        try withPair { loop, client, server in
+            var sent = 0
+            func produce() {
+                while sent < total, server.outgoingBytes <= 1_000_000 {
+                    let count = min(piece.count, total - sent)
+                    server.send { $0.append(contentsOf: piece[..<count]) }
+                    sent += count
+                    mostWaiting = max(mostWaiting, server.outgoingBytes)
+                }
+            }
+            server.onDrained = produce
+            client.onBytes = {
+                received += $0.count
+                if received == total { loop.stop() }
+            }
+            produce()
+        }
+        #expect(received == total)
+        #expect(mostWaiting <= 1_300_000)
+    }
+
+    @Test func sendsOfOneIterationLeaveTogether() throws {
+        var reads: [Int] = []
+        try withPair { loop, client, server in
+            client.onBytes = {
+                reads.append($0.count)
+                if reads.reduce(0, +) == 1000 { loop.stop() }
+            }
+            for _ in 0..<1000 { server.send([1]) }
+            #expect(server.outgoingBytes == 1000)
+        }
+        #expect(reads == [1000])
+    }
+
+    @Test func connectionsAreFreed() throws {
+        weak var accepted: Connection?
+        weak var connected: Connection?
+        try withLoop { loop in
+            let listener = try localListener(on: loop) {
+                accepted = $0
+                $0.close()
+            }
+            let client = Connection(on: loop)
+            connected = client
+            client.onClose = { _ in loop.after(.milliseconds(10)) { loop.stop() } }
+            client.connect(to: listener.address, timeout: .seconds(5))
+        }
+        #expect(accepted == nil)
+        #expect(connected == nil)
     }
 }
