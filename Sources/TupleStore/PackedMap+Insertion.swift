@@ -1,0 +1,169 @@
+// How pairs get in, and leaves and branches are split.
+extension PackedMap {
+    /// Inserts a pair where `path` says it belongs. The key is absent.
+    mutating func insert(_ pair: Record, at path: Path) {
+        count += 1
+        byteCount += pair.key.count + pair.value.count
+        if !putInPlace(pair, at: path) { divide(pair, path) }
+    }
+
+    /// The first pair of an empty map.
+    mutating func insertFirst(_ pair: Record) {
+        let page = Page.make(count: 1, recordBytes: pair.size)
+        page.view { $0.insert(key: pair.key, value: pair.value, at: 0) }
+        root = Branch(leaf: page)
+        count = 1
+        byteCount = pair.key.count + pair.value.count
+    }
+
+    /// Replaces the value of the pair that `path` leads to, and hands the old one to `body` before.
+    mutating func replace(_ pair: Record, at path: Path, _ body: (UnsafeRawBufferPointer) -> Void) {
+        if overwriteOrRemove(pair, at: path, body) { return }
+        if putInPlace(pair, at: path) {
+            // A shorter value may leave too little in the leaf.
+            settle(path)
+        } else {
+            divide(pair, path)
+        }
+    }
+
+    /// Overwrites the value if the new one is as long; otherwise takes the pair out of its leaf, and returns `false`.
+    private mutating func overwriteOrRemove(
+        _ pair: Record, at path: Path, _ body: (UnsafeRawBufferPointer) -> Void
+    ) -> Bool {
+        uniqueParent(path).uniqueLeaf(path[1]).view { page in
+            let old = page.record(path.slot).value
+            body(old)
+            byteCount += pair.value.count - old.count
+            if old.count == pair.value.count {
+                page.overwriteValue(at: path.slot, with: pair.value)
+                return true
+            }
+            page.remove(at: path.slot)
+            return false
+        }
+    }
+
+    /// Puts a pair in its leaf if that has room.
+    private mutating func putInPlace(_ pair: Record, at path: Path) -> Bool {
+        let parent = uniqueParent(path)
+        let index = path[1]
+        let fits = parent.leaves[index].view {
+            $0.capacity == Page.standardCapacity && $0.fits(recordSize: pair.size)
+        }
+        if fits {
+            parent.uniqueLeaf(index).view { $0.insert(key: pair.key, value: pair.value, at: path.slot) }
+        }
+        return fits
+    }
+
+    /// Distributes the pairs of a leaf that has no room for another one, and that one, over two leaves or more.
+    private mutating func divide(_ pair: Record, _ path: Path) {
+        let branches = uniqueBranches(path)
+        let parent = branches[branches.count - 1]
+        let index = path[1]
+        let leaf = parent.leaves[index]
+        let atLeftEdge = branches.allSatisfy { path[$0.level] == 0 }
+        let atRightEdge = branches.allSatisfy { path[$0.level] == $0.childCount - 1 }
+        let pieces = leaf.view { page in
+            Division(page: page, pair: pair, slot: path.slot).pieces(leaf, atLeftEdge, atRightEdge)
+        }
+        let childCount = parent.childCount
+        parent.leaves[index] = pieces[0]
+        for offset in 1..<max(1, pieces.count) { parent.insertLeaf(pieces[offset], after: index + offset - 1) }
+        // A small piece at either end may go together with what is next to it. The last first: it does not move the first.
+        if pieces.count > 1 { parent.mergeSmallLeaf(index + pieces.count - 1) }
+        parent.mergeSmallLeaf(index)
+        if parent.childCount < childCount {
+            joinUnderfull(branches, path)
+        } else {
+            relieve(branches, path, atRightEdge: atRightEdge)
+        }
+    }
+
+    /// Puts a leaf whose keys are all above the others at the end.
+    ///
+    /// - Complexity: O(log `count`), amortised.
+    mutating func appendLeaf(_ leaf: Page) {
+        guard let root else {
+            root = Branch(leaf: leaf)
+            return
+        }
+        var path = Path(height: root.level)
+        var branch = root
+        while branch.level > 1 {
+            path[branch.level] = branch.branches.count - 1
+            branch = branch.branches[branch.branches.count - 1]
+        }
+        path[1] = branch.leaves.count - 1
+        let branches = uniqueBranches(path)
+        branches[branches.count - 1].insertLeaf(leaf, after: path[1])
+        relieve(branches, path, atRightEdge: true)
+    }
+
+    /// Splits the branches on `path` that have become overfull, from the lowest up.
+    mutating func relieve(_ branches: [Branch], _ path: Path, atRightEdge: Bool) {
+        for (above, branch) in zip(branches, branches.dropFirst()).reversed() {
+            guard branch.isOverfull else { return }
+            above.relieveBranch(path[above.level], atRightEdge: atRightEdge)
+        }
+        while let top = root, top.isOverfull {
+            let above = Branch(above: top)
+            root = above
+            above.relieveBranch(0, atRightEdge: atRightEdge)
+        }
+    }
+
+    /// The pairs of a full page together with one that is to be inserted as `slot`.
+    private struct Division {
+        let page: PageView
+        let pair: Record
+        let slot: Int
+
+        private var count: Int { page.count + 1 }
+
+        private func record(_ index: Int) -> Record {
+            if index == slot { return pair }
+            return page.record(index < slot ? index : index - 1)
+        }
+
+        /// The leaves to take the place of `leaf`, whose view `page` is, in order.
+        ///
+        /// When the tree grows at one of its ends, the new pair goes alone, and what is there stays full and is not copied.
+        func pieces(_ leaf: Page, _ atLeftEdge: Bool, _ atRightEdge: Bool) -> [Page] {
+            if page.count > 0 && page.capacity - page.slotsEnd - page.recordBytes < Page.standardCapacity / 4 {
+                if atRightEdge && slot == page.count { return [leaf, build(slot..<count)] }
+                if atLeftEdge && slot == 0 { return [build(0..<1), leaf] }
+            }
+            return ranges(0..<count).map(build)
+        }
+
+        /// Cuts `range` in halves of about the same size until each fits a page or is a single pair.
+        private func ranges(_ range: Range<Int>) -> [Range<Int>] {
+            var total = 0
+            for index in range { total += record(index).footprint }
+            if total <= Page.standardCapacity || range.count == 1 { return [range] }
+            var cut = range.lowerBound + 1
+            var left = record(range.lowerBound).footprint
+            while cut < range.upperBound - 1 {
+                let next = record(cut).footprint
+                // Further as long as that makes the halves more alike.
+                if abs(total - 2 * (left + next)) > abs(total - 2 * left) { break }
+                left += next
+                cut += 1
+            }
+            return ranges(range.lowerBound..<cut) + ranges(cut..<range.upperBound)
+        }
+
+        private func build(_ range: Range<Int>) -> Page {
+            var bytes = 0
+            for index in range { bytes += record(index).size }
+            let page = Page.make(count: range.count, recordBytes: bytes)
+            page.view { target in
+                for index in range { target.appendHeadless(record(index)) }
+                target.rebuildHeads()
+            }
+            return page
+        }
+    }
+}

@@ -1,0 +1,80 @@
+extension PackedMap {
+    /// The way from the root to a pair, or to the place where it would be: which child at each level, then which slot.
+    ///
+    /// Found without touching anything, so that an operation that turns out to change nothing copies nothing; then walked
+    /// again by these indices, without any comparison, to copy what snapshots share.
+    struct Path {
+        /// Levels of branches at most. A branch below the root has four children or more, so this suffices for 4^23 leaves.
+        static let maximumHeight = 24
+
+        private var indices = InlineArray<24, UInt16>(repeating: 0)
+        /// The level of the root.
+        let height: Int
+        var slot = 0
+        var found = false
+
+        @inline(__always)
+        init(height: Int) {
+            precondition(height <= Path.maximumHeight, "a PackedMap is too high")
+            self.height = height
+        }
+
+        /// The index of the child taken in the branch of `level` (1 is the lowest).
+        @inline(__always)
+        subscript(level: Int) -> Int {
+            get { Int(indices[level &- 1]) }
+            set { indices[level &- 1] = UInt16(truncatingIfNeeded: newValue) }
+        }
+    }
+
+    /// The path to `key`, if the map has a root.
+    ///
+    /// - Complexity: O(log `count`).
+    @inline(__always)
+    func locate(_ key: UnsafeRawBufferPointer) -> Path? {
+        guard let root else { return nil }
+        var path = Path(height: root.level)
+        var branch = root
+        while branch.level > 1 {
+            let index = branch.childIndex(key)
+            path[branch.level] = index
+            branch = branch.branches[index]
+        }
+        let index = branch.childIndex(key)
+        path[1] = index
+        let place = branch.leaves[index].view { $0.lowerBound(key) }
+        path.slot = place.slot
+        path.found = place.found
+        return path
+    }
+
+    /// The leaf that `key` belongs to, if the map has a root.
+    @inline(__always)
+    func leaf(for key: UnsafeRawBufferPointer) -> Page? {
+        guard var branch = root else { return nil }
+        while branch.level > 1 { branch = branch.branches[branch.childIndex(key)] }
+        return branch.leaves[branch.childIndex(key)]
+    }
+
+    /// The branch of level 1 on `path`; it and all above it are copied before if snapshots share them.
+    @inline(__always)
+    mutating func uniqueParent(_ path: Path) -> Branch {
+        var branch = uniqueRoot()
+        while branch.level > 1 { branch = branch.uniqueBranch(path[branch.level]) }
+        return branch
+    }
+
+    /// All branches on `path`, the root first; copied before if snapshots share them.
+    mutating func uniqueBranches(_ path: Path) -> [Branch] {
+        var branches = [uniqueRoot()]
+        while let last = branches.last, last.level > 1 { branches.append(last.uniqueBranch(path[last.level])) }
+        return branches
+    }
+
+    @inline(__always)
+    private mutating func uniqueRoot() -> Branch {
+        if !isKnownUniquelyReferenced(&root), let shared = root { root = shared.copy() }
+        guard let root else { preconditionFailure("a path leads into an empty PackedMap") }
+        return root
+    }
+}
