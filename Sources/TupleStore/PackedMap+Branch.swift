@@ -1,19 +1,19 @@
 extension PackedMap {
     /// An inner node: children, and between each two of them a separator.
     ///
-    /// Keys in child `i` are not below separator `i - 1` and below separator `i`. Separators are as short as they can be:
-    /// when a leaf is split, the first bytes of the right one's first key that tell it from the left one's last.
+    /// Keys in child `i` are not below separator `i - 1` and below separator `i`. Separators are as short as they can
+    /// be: when a leaf is split, the first bytes of the right one's first key that tell it from the left one's last.
     ///
     /// Level 1 has leaves for children, a higher level has branches; the other array stays empty. Two arrays cost eight
     /// bytes and save all casts.
     final class Branch {
         /// Children at most; split above.
         static let maximumChildren = 128
-        /// Children at least, unless this is the root. Keeps the tree's height within `Path.maximumHeight`, however long the
-        /// separators are.
+        /// Children at least, unless this is the root. Keeps the tree's height within `Path.maximumHeight`, however
+        /// long the separators are.
         static let minimumChildren = 4
-        /// Bytes of separators from which a branch is split, if both halves get enough children: copying a branch must stay
-        /// cheap.
+        /// Bytes of separators from which a branch is split, if both halves get enough children: copying a branch must
+        /// stay cheap.
         static let maximumSeparatorBytes = 16_384
 
         let level: Int

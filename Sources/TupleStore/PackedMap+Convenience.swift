@@ -1,5 +1,5 @@
-// The same operations for arrays, slices, `String.UTF8View` and other collections of bytes. They copy nothing as long as the
-// collection is contiguous in memory.
+// The same operations for arrays, slices, `String.UTF8View` and other collections of bytes. They copy nothing as long
+// as the collection is contiguous in memory.
 
 /// Calls `body` with the bytes of a collection, which are copied before only if they are not contiguous.
 @inlinable

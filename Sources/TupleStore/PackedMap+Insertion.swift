@@ -71,7 +71,8 @@ extension PackedMap {
         let childCount = parent.childCount
         parent.leaves[index] = pieces[0]
         for offset in 1..<max(1, pieces.count) { parent.insertLeaf(pieces[offset], after: index + offset - 1) }
-        // A small piece at either end may go together with what is next to it. The last first: it does not move the first.
+        // A small piece at either end may go together with what is next to it. The last first: it does not move the
+        // first.
         if pieces.count > 1 { parent.mergeSmallLeaf(index + pieces.count - 1) }
         parent.mergeSmallLeaf(index)
         if parent.childCount < childCount {
@@ -129,7 +130,8 @@ extension PackedMap {
 
         /// The leaves to take the place of `leaf`, whose view `page` is, in order.
         ///
-        /// When the tree grows at one of its ends, the new pair goes alone, and what is there stays full and is not copied.
+        /// When the tree grows at one of its ends, the new pair goes alone, and what is there stays full and is not
+        /// copied.
         func pieces(_ leaf: Page, _ atLeftEdge: Bool, _ atRightEdge: Bool) -> [Page] {
             if page.count > 0 && page.capacity - page.slotsEnd - page.recordBytes < Page.standardCapacity / 4 {
                 if atRightEdge && slot == page.count { return [leaf, build(slot..<count)] }

@@ -6,8 +6,8 @@ extension PackedMap {
         init(_ description: String) { self.description = description }
     }
 
-    /// Checks the whole structure: the order of keys, within and across pages; separators; bounds, overlaps and lengths of
-    /// records; heads and prefixes; fill of pages and branches; uniform depth; counts.
+    /// Checks the whole structure: the order of keys, within and across pages; separators; bounds, overlaps and lengths
+    /// of records; heads and prefixes; fill of pages and branches; uniform depth; counts.
     ///
     /// - Throws: `InvariantViolation`, the first one found.
     /// - Complexity: O(`byteCount`).

@@ -21,14 +21,14 @@ extension PackedMap {
     ///     slot:   head of the key (4 bytes), offset of the record (2 or 4 bytes)
     ///     record: key length, value length (LEB128 each), key, value
     ///
-    /// Slots are in key order, records in any. A binary search reads only heads as long as these differ. Keys are stored
-    /// whole, although they share a prefix, because a scan hands them out in place.
+    /// Slots are in key order, records in any. A binary search reads only heads as long as these differ. Keys are
+    /// stored whole, although they share a prefix, because a scan hands them out in place.
     ///
     /// The page is one allocation (header and bytes behind the object's own), so that reaching a pair costs no further
     /// cache miss. The class has no logic: everything is in `PageView`, the pointers to the header and the bytes.
     final class Page: ManagedBuffer<PageHeader, UInt8> {
-        /// Bytes of an ordinary leaf's slots and records. With the object's 16 bytes, the header's 24 and the allocator's
-        /// 8 it makes 4,096.
+        /// Bytes of an ordinary leaf's slots and records. With the object's 16 bytes, the header's 24 and the
+        /// allocator's 8 it makes 4,096.
         static let standardCapacity = 4_048
 
         /// Bytes an allocation takes besides its capacity.
@@ -56,7 +56,8 @@ extension PackedMap {
         /// Hands out the pointers to header and bytes, valid only inside `body`.
         @inline(__always)
         func view<R, E: Error>(_ body: (PageView) throws(E) -> R) throws(E) -> R {
-            // The memory is part of this object, which `withExtendedLifetime` keeps: the pointers hold until `body` is over.
+            // The memory is part of this object, which `withExtendedLifetime` keeps: the pointers hold until `body` is
+            // over.
             let view = withUnsafeMutablePointers { PageView(header: $0, base: UnsafeMutableRawPointer($1)) }
             defer { withExtendedLifetime(self) {} }
             return try body(view)

@@ -67,8 +67,8 @@ extension PackedMap.PageView {
         resetHeads()
     }
 
-    /// Shortens the prefix to what `key`, about to become `slot`, shares. Only a new first or last key can do so: one in
-    /// between shares whatever its neighbours do.
+    /// Shortens the prefix to what `key`, about to become `slot`, shares. Only a new first or last key can do so: one
+    /// in between shares whatever its neighbours do.
     @inline(__always)
     private func narrowPrefix(for key: UnsafeRawBufferPointer, at slot: Int) {
         let count = count

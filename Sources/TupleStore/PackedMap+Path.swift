@@ -1,10 +1,11 @@
 extension PackedMap {
     /// The way from the root to a pair, or to the place where it would be: which child at each level, then which slot.
     ///
-    /// Found without touching anything, so that an operation that turns out to change nothing copies nothing; then walked
-    /// again by these indices, without any comparison, to copy what snapshots share.
+    /// Found without touching anything, so that an operation that turns out to change nothing copies nothing; then
+    /// walked again by these indices, without any comparison, to copy what snapshots share.
     struct Path {
-        /// Levels of branches at most. A branch below the root has four children or more, so this suffices for 4^23 leaves.
+        /// Levels of branches at most. A branch below the root has four children or more, so this suffices for 4^23
+        /// leaves.
         static let maximumHeight = 24
 
         private var indices = InlineArray<24, UInt16>(repeating: 0)

@@ -22,7 +22,8 @@ extension PackedMap {
         }
     }
 
-    /// Returns whether leaves were joined. Apart, so that nothing refers to the branch when it is next tested for sharing.
+    /// Returns whether leaves were joined. Apart, so that nothing refers to the branch when it is next tested for
+    /// sharing.
     private mutating func settleLeaf(_ path: Path) -> Bool {
         let parent = uniqueParent(path)
         let childCount = parent.childCount

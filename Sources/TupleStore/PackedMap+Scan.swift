@@ -36,7 +36,8 @@ extension PackedMap {
 }
 
 extension PackedMap.Branch {
-    /// Visits the pairs from `lower` (above it, if `isExclusive`) to below `upper`; returns whether `body` let it finish.
+    /// Visits the pairs from `lower` (above it, if `isExclusive`) to below `upper`; returns whether `body` let it
+    /// finish.
     ///
     /// Bounds are passed on only to the children at the ends of the range, so that pairs are compared with neither.
     func scan<E: Error>(

@@ -1,15 +1,15 @@
 /// An ordered map from byte strings to byte strings, packed tightly and cheap to snapshot.
 ///
-/// A copy-on-write B+tree whose leaves are slotted pages of 4 KiB. Keys are in the order of their unsigned bytes, the shorter
-/// of two first if it is a prefix of the other. A pair costs its bytes and 8 more (10 or so if longer than 127 bytes), in
-/// pages that are full after ordered and about 70 % full after random insertions.
+/// A copy-on-write B+tree whose leaves are slotted pages of 4 KiB. Keys are in the order of their unsigned bytes, the
+/// shorter of two first if it is a prefix of the other. A pair costs its bytes and 8 more (10 or so if longer than 127
+/// bytes), in pages that are full after ordered and about 70 % full after random insertions.
 ///
-/// **Snapshots.** Copying the value takes O(1). The copy stays what it was while the original is changed, and may be read on
-/// another thread meanwhile. A change copies what of the path to its leaf the snapshot still shares: a page per leaf first
-/// touched.
+/// **Snapshots.** Copying the value takes O(1). The copy stays what it was while the original is changed, and may be
+/// read on another thread meanwhile. A change copies what of the path to its leaf the snapshot still shares: a page per
+/// leaf first touched.
 ///
-/// **Limits.** A key or a value may be empty; a pair is limited to 2 GiB by precondition. Pairs that do not fit a page get
-/// one of their own, as large as needed.
+/// **Limits.** A key or a value may be empty; a pair is limited to 2 GiB by precondition. Pairs that do not fit a page
+/// get one of their own, as large as needed.
 public struct PackedMap: Sendable {
     /// `nil` when the map is empty.
     var root: Branch?
@@ -28,8 +28,8 @@ public struct PackedMap: Sendable {
 
     // MARK: Reading
 
-    /// Calls `body` with the value for `key`, which is valid only inside it, and returns what `body` returns; `nil` without
-    /// calling it when there is no such key.
+    /// Calls `body` with the value for `key`, which is valid only inside it, and returns what `body` returns; `nil`
+    /// without calling it when there is no such key.
     ///
     /// - Complexity: O(log `count`).
     public func withValue<R, E: Error>(
@@ -74,7 +74,8 @@ public struct PackedMap: Sendable {
         replace(key: key, value: value) { _ in }
     }
 
-    /// Gives `key` another value if there is a pair with it, and returns the old one, or `nil` if there is no such pair.
+    /// Gives `key` another value if there is a pair with it, and returns the old one, or `nil` if there is no such
+    /// pair.
     ///
     /// - Complexity: O(log `count`).
     public mutating func replaceReturningOld(key: UnsafeRawBufferPointer, value: UnsafeRawBufferPointer) -> [UInt8]? {
@@ -135,9 +136,10 @@ public struct PackedMap: Sendable {
     }
 }
 
-// Covers the pages too, which a map reaches through branches only. A branch or a page is changed only by a map that holds the only reference to it (and to all above it), as `isKnownUniquelyReferenced`
-// found just before; whoever shares it, on this thread or another, has a reference of its own, so it then is copied instead.
-// What several maps can reach is hence never written. This is the argument by which the standard library's `Array` is
-// `Sendable`; the counts are atomic, and the test for uniqueness orders earlier reads by a released reference before the
-// write. The maps themselves are values.
+// Covers the pages too, which a map reaches through branches only. A branch or a page is changed only by a map that
+// holds the only reference to it (and to all above it), as `isKnownUniquelyReferenced` found just before; whoever
+// shares it, on this thread or another, has a reference of its own, so it then is copied instead. What several maps can
+// reach is hence never written. This is the argument by which the standard library's `Array` is `Sendable`; the counts
+// are atomic, and the test for uniqueness orders earlier reads by a released reference before the write. The maps
+// themselves are values.
 extension PackedMap.Branch: @unchecked Sendable {}
