@@ -10,6 +10,7 @@ NEEDS is a comma-separated list of earlier stages, or `-`. COMMAND is run by the
 
 import argparse
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -18,7 +19,9 @@ import time
 from pathlib import Path
 
 SKIPPED_CODE = 77
-TAIL_LINES = 40
+TAIL_LINES = 25
+TELLING_LINES = 60
+TELLING = re.compile(r"error:|✘|FAIL|Traceback|AssertionError")
 GRACE_SECONDS = 10
 
 
@@ -126,7 +129,9 @@ def main():
     failed = [stage for stage in stages if stage.state == "FAILED"]
     for stage in failed:
         print(f"\n=== {stage.name} FAILED ({stage.note}); all of it: {options.logs / (stage.name + '.log')} ===")
-        print("\n".join(stage.lines[-TAIL_LINES:]))
+        # What went wrong first, wherever it stood, and how it ended.
+        earlier = [line for line in stage.lines[:-TAIL_LINES] if TELLING.search(line)]
+        print("\n".join(earlier[:TELLING_LINES] + ["..."] * bool(earlier) + stage.lines[-TAIL_LINES:]))
 
     width = max(len(stage.name) for stage in stages)
     print(f"\n{'stage':<{width}}  {'result':<8}  {'seconds':>8}")

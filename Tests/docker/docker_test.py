@@ -259,10 +259,14 @@ class Suite:
                                 f"wrong: {sorted(key for key in found if found[key] != wanted.get(key))}"
         say(f"all {count} pairs are there")
 
+    def is_healthy(self, service):
+        health, restarts = self.inspected(service, "{{.State.Health.Status}} {{.RestartCount}}").split()
+        assert int(restarts) < 5, f"{service} ends again and again"
+        return health == "healthy"
+
     def wait_until_healthy(self):
         for service in ("proxy", "server-a", "server-b"):
-            eventually(f"{service} is healthy", 90,
-                       lambda: self.inspected(service, "{{.State.Health.Status}}") == "healthy")
+            eventually(f"{service} is healthy", 90, lambda: self.is_healthy(service))
 
     def http_code(self, path):
         try:
