@@ -1,0 +1,217 @@
+public import TupleCore
+
+/// The end of the log, where entries are added. It is made by `RecoveredJournal`, which see.
+///
+/// It belongs to one thread (the event loop's). What blocks for long is handed out as a request that any thread may
+/// perform, while the owner goes on:
+///
+///     try writer.append(position, payload: bytes)            // loop, any number of times
+///     if let request = try writer.beginSync() {              // loop: one write; nil while a sync is under way
+///         let result = request.perform()                     // worker: fdatasync
+///         let durable = try writer.completeSync(result)      // loop: release the answers up to here
+///     }
+///
+/// After a failed write or sync the disk's content is unknown: the writer then refuses everything with
+/// `.failedBefore`, and the process is to end. A full disk is not such a failure where it meets `append`.
+public final class JournalWriter {
+    let storage: any Storage
+    public let settings: JournalSettings
+    var segments: [Segment]
+    /// Where the next write goes in the last segment.
+    var writeOffset: Int
+    /// Records that are not yet written.
+    var buffer: [UInt8] = []
+    /// Segments before the last one whose records are not yet synced.
+    var unsyncedFiles: [any StorageFile] = []
+    var directoryIsUnsynced = false
+    /// What was written since the last `beginSync`.
+    var currentIsUnsynced = false
+    var syncIsUnderWay = false
+    var generation: UInt64
+    var failure: StorageError?
+    var spare: Spare = .none
+    var spareCount = 0
+    /// Each epoch with its first entry, oldest first, for all that the log holds.
+    var epochs: [LogPosition]
+    /// The position before the first entry that the log holds.
+    public internal(set) var start: LogPosition
+    /// The last entry that was appended; it may not be written or durable yet.
+    public internal(set) var end: LogPosition
+    /// The last entry that was handed to the operating system: it survives the end of the process, not of the machine.
+    public internal(set) var written: LogPosition
+    /// The last entry that is on stable storage.
+    public internal(set) var durable: LogPosition
+
+    /// What is buffered at most before it is written without being asked.
+    static let maximumBufferBytes = 1_048_576
+
+    enum Spare {
+        case none
+        case underWay
+        case ready(name: String, file: any StorageFile)
+    }
+
+    init(
+        storage: any Storage, settings: JournalSettings, segments: [Segment], writeOffset: Int, start: LogPosition,
+        end: LogPosition, epochs: [LogPosition]
+    ) {
+        self.storage = storage
+        self.settings = settings
+        self.segments = segments
+        self.writeOffset = writeOffset
+        self.epochs = epochs
+        self.start = start
+        self.end = end
+        generation = segments.last?.generation ?? 0
+        written = end
+        durable = end
+    }
+
+    // MARK: - Appending
+
+    /// Adds an entry to what the next `write` or `beginSync` writes.
+    /// - Parameter position: the index after `end`, and an epoch that is not older.
+    /// - Throws: `.outOfOrder`, `.payloadTooLarge` (see `maximumPayloadBytes`), `.storage` with `.diskFull` where a new segment has no room: in these cases the entry is not in the log, everything before it is, and the
+    ///   same call may be made again later. Every other `.storage` and `.failedBefore` are final.
+    public func append(_ position: LogPosition, payload: RawSpan) throws(JournalError) {
+        try checkUsable()
+        guard position.index == end.index.next, position.epoch >= end.epoch else {
+            throw .outOfOrder(expected: end.index.next, last: end, got: position)
+        }
+        guard payload.byteCount <= Self.maximumPayloadBytes else {
+            throw .payloadTooLarge(bytes: payload.byteCount, maximumBytes: Self.maximumPayloadBytes)
+        }
+        let footprint = SegmentFormat.footprint(payloadBytes: payload.byteCount)
+        if remainingBytes < footprint { try rotate(toHold: footprint) }
+        add(.entry, position, payload: payload)
+        if epochs.isEmpty || end.epoch != position.epoch { epochs.append(position) }
+        end = position
+        if buffer.count >= Self.maximumBufferBytes { try write() }
+    }
+
+    /// The same for an array of bytes.
+    public func append(_ record: JournalRecord) throws(JournalError) {
+        try append(record.position, payload: record.payload.span.bytes)
+    }
+
+    /// What an entry's payload may be, in bytes.
+    public static var maximumPayloadBytes: Int { SegmentFormat.maximumPayloadBytes }
+
+    /// Hands everything appended to the operating system, in one write, without syncing it: what `SyncPolicy.interval`
+    /// and `.never` wait for before an answer.
+    /// - Returns: the last entry that is written now.
+    @discardableResult
+    public func write() throws(JournalError) -> LogPosition {
+        try checkUsable()
+        guard !buffer.isEmpty else { return written }
+        let file = segments[segments.count - 1].file
+        do { try file.write(buffer.span.bytes, at: writeOffset) } catch { throw fail(error) }
+        writeOffset += buffer.count
+        buffer.removeAll(keepingCapacity: true)
+        currentIsUnsynced = true
+        written = end
+        return written
+    }
+
+    private func add(_ kind: RecordHeader.Kind, _ position: LogPosition, payload: RawSpan) {
+        RecordHeader.append(
+            kind, position, durable: durable.index, payload: payload, segment: segments[segments.count - 1].first,
+            offset: writeOffset + buffer.count, to: &buffer)
+    }
+
+    /// What is left of the current segment, in bytes.
+    var remainingBytes: Int { segments[segments.count - 1].bytes - writeOffset - buffer.count }
+
+    // MARK: - Syncing
+
+    /// Writes what was appended and hands out the sync that makes it durable. One may be under way at a time; what is
+    /// appended meanwhile waits for the next one, which is what forms groups.
+    /// - Returns: nil where a sync is under way, or where everything is durable.
+    public func beginSync() throws(JournalError) -> SyncRequest? {
+        try checkUsable()
+        guard !syncIsUnderWay else { return nil }
+        try write()
+        guard currentIsUnsynced || directoryIsUnsynced || !unsyncedFiles.isEmpty else { return nil }
+        var files = unsyncedFiles
+        if currentIsUnsynced { files.append(segments[segments.count - 1].file) }
+        let request = SyncRequest(
+            storage: directoryIsUnsynced ? storage : nil, files: files, through: written, generation: generation)
+        unsyncedFiles = []
+        directoryIsUnsynced = false
+        currentIsUnsynced = false
+        syncIsUnderWay = true
+        return request
+    }
+
+    /// Takes in the result of `SyncRequest.perform()`.
+    /// - Returns: the last entry that is durable now: answers up to it may go out.
+    /// - Throws: `.storage` where the sync failed. The process is then to end.
+    @discardableResult
+    public func completeSync(_ result: SyncResult) throws(JournalError) -> LogPosition {
+        try checkUsable()
+        syncIsUnderWay = false
+        switch result.outcome {
+        case .failure(let error): throw fail(error)
+        case .success:
+            // A sync from before a truncation says nothing about the entries that came in place of those it covered.
+            if result.generation == generation, result.through.index > durable.index { durable = result.through }
+            return durable
+        }
+    }
+
+    /// Makes everything durable before it returns. Not to be called while a sync is under way.
+    @discardableResult
+    public func sync() throws(JournalError) -> LogPosition {
+        guard let request = try beginSync() else {
+            precondition(!syncIsUnderWay, "a sync is under way; complete it first")
+            return durable
+        }
+        return try completeSync(request.perform())
+    }
+
+    /// Makes everything durable and notes so in the log, so that after a clean end a damaged last record is told from
+    /// one that was cut short. To be called on a clean shutdown; the writer stays usable.
+    public func close() throws(JournalError) {
+        try sync()
+        guard remainingBytes >= SegmentFormat.footprint(payloadBytes: 0) else { return }
+        add(.mark, end, payload: [UInt8]().span.bytes)
+        try sync()
+    }
+
+    func checkUsable() throws(JournalError) {
+        if let failure { throw .failedBefore(failure) }
+    }
+
+    /// Puts the writer out of use.
+    func fail(_ error: StorageError) -> JournalError {
+        failure = error
+        return .storage(error)
+    }
+}
+
+/// The part of a sync that blocks; any thread may perform it.
+public struct SyncRequest: Sendable {
+    /// Set where names are to be made durable too.
+    let storage: (any Storage)?
+    let files: [any StorageFile]
+    let through: LogPosition
+    let generation: UInt64
+
+    /// Blocks until the entries are durable. To be called once; the result goes to `JournalWriter.completeSync`.
+    public func perform() -> SyncResult {
+        do {
+            for file in files { try file.sync() }
+            try storage?.syncDirectory()
+            return SyncResult(outcome: .success(()), through: through, generation: generation)
+        } catch {
+            return SyncResult(outcome: .failure(error), through: through, generation: generation)
+        }
+    }
+}
+
+/// How a sync went.
+public struct SyncResult: Sendable {
+    public let outcome: Result<Void, StorageError>
+    let through: LogPosition
+    let generation: UInt64
+}
