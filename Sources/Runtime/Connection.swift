@@ -28,6 +28,7 @@ package final class Connection: LoopHandle {
     private var tcp: UnsafeMutablePointer<uv_tcp_t>?
     private var closeReason = CloseReason.closedHere
     private var isReadingPaused = false
+    private var peerHasEnded = false
 
     // Connecting: the addresses still to be tried.
     private var target = Address(host: "", port: 0)
@@ -229,7 +230,12 @@ package final class Connection: LoopHandle {
             guard state == .open else { return }
             onBytes?(UnsafeRawBufferPointer(start: base, count: count))
         } else if count == Int(UV_EOF.rawValue) {
-            close(because: state == .open ? .endOfStream : .closedHere)
+            switch state {
+            // It may well go on reading: what it is owed is still sent.
+            case .flushing: peerHasEnded = true
+            case .shutDown: close()
+            case .idle, .resolving, .connecting, .open, .closing, .closed: close(because: .endOfStream)
+            }
         } else if count < 0 {
             close(because: .failed(SystemError.reason(Int32(count))))
         }
@@ -339,7 +345,9 @@ package final class Connection: LoopHandle {
 
     private func drained() {
         let waiting = outgoingBytes
-        if waiting == 0, state == .flushing { shutDown() }
+        if waiting == 0, state == .flushing {
+            if peerHasEnded { close() } else { shutDown() }
+        }
         if wasAboveLowWater, waiting <= lowWaterMark {
             wasAboveLowWater = false
             if state == .open { onDrained?() }
@@ -358,14 +366,16 @@ package final class Connection: LoopHandle {
 
     /// Sends what is queued, tells the peer that this is the end, waits for the peer to end as well (what it sends
     /// meanwhile is thrown away), then closes; after `timeout` it closes in any case. Waiting for the peer spares it
-    /// a reset that would discard the last bytes it was sent.
+    /// a reset that would discard the last bytes it was sent. Called again, it changes nothing.
     package func closeAfterFlush(timeout: Duration = .seconds(5)) {
+        if state == .flushing || state == .shutDown { return }
         guard state == .open, let tcp else { return close() }
         state = .flushing
         let deadline = Timer(on: loop) { [weak self] in self?.close(because: .flushTimedOut) }
         deadline.schedule(after: timeout)
         self.deadline = deadline
-        if isReadingPaused { _ = beginReading(tcp) }
+        // Without effect where it is reading already; it is not in `onAccept`, nor while paused.
+        _ = beginReading(tcp)
         if !needsFlush {
             needsFlush = true
             loop.needsFlush(self)
@@ -424,7 +434,7 @@ package final class Connection: LoopHandle {
 package enum CloseReason: Hashable, Sendable, CustomStringConvertible {
     /// By `close()` or `closeAfterFlush()`.
     case closedHere
-    /// The peer closed it.
+    /// The peer closed it, or its direction of it; what was not flushed is lost.
     case endOfStream
     /// Reset by the peer, no route, …: the kernel's words.
     case failed(String)

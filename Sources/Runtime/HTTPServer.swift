@@ -24,7 +24,7 @@ package final class HTTPServer: LoopHandle {
     package let address: Address
     let loop: EventLoop
     let limits: Limits
-    private let handler: (HTTPExchange) -> Void
+    private var handler: ((HTTPExchange) -> Void)?
     private var daemon: OpaquePointer?
     private var poll: UnsafeMutablePointer<uv_poll_t>?
     private var timer: Timer?
@@ -90,6 +90,7 @@ package final class HTTPServer: LoopHandle {
             handle.deallocateHandle(uv_poll_t.self)
         }
         MHD_stop_daemon(daemon)
+        handler = nil
     }
 
     override func loopIsClosing() { close() }
@@ -137,7 +138,7 @@ package final class HTTPServer: LoopHandle {
             uploadSize.pointee = 0
             return exchange.received(bytes) ? .YES : .NO
         }
-        return exchange.proceed(server.handler)
+        return exchange.proceed { server.handler?($0) }
     }
 
     private static let onCompleted: MHD_RequestCompletedCallback = { _, _, state, _ in

@@ -174,7 +174,7 @@ import Testing
     }
 
     @Test func closeAfterFlushDeliversEverythingEvenWhileThePeerStillSends() throws {
-        let payload = patternedBytes(20_000_000)
+        let payload = patternedBytes(5_000_000)
         var received: [UInt8] = []
         var reasons: [CloseReason] = []
         try withPair { loop, client, server in
@@ -184,7 +184,8 @@ import Testing
                 loop.stop()
             }
             server.send(payload)
-            server.closeAfterFlush(timeout: .seconds(15))
+            server.closeAfterFlush(timeout: .seconds(50))
+            server.closeAfterFlush(timeout: .zero)
             server.send([0])
             client.send(patternedBytes(100_000))
             client.onBytes = { received.append(contentsOf: $0) }
@@ -192,6 +193,26 @@ import Testing
         }
         #expect(received == payload)
         #expect(reasons == [.endOfStream, .closedHere])
+    }
+
+    @Test func closeAfterFlushServesAPeerThatHasEndedItsOwnDirection() throws {
+        let payload = patternedBytes(5_000_000)
+        var received: [UInt8] = []
+        var reason: CloseReason?
+        try withLoop { loop in
+            let listener = try localListener(on: loop) { server in
+                server.send(payload)
+                server.closeAfterFlush(timeout: .seconds(50))
+                server.onClose = { reason = $0 }
+            }
+            let target = try #require(SocketAddress(numericHost: "127.0.0.1", port: listener.address.port))
+            loop.offload({ readAfterEndingOwnDirection(target) }) {
+                received = $0
+                loop.after(.milliseconds(10)) { loop.stop() }
+            }
+        }
+        #expect(received == payload)
+        #expect(reason == .closedHere)
     }
 
     @Test func closeAfterFlushGivesUpOnAPeerThatDoesNotRead() throws {
@@ -271,7 +292,7 @@ import Testing
     }
 
     @Test func producerPacedByDrainingStaysBounded() throws {
-        let total = 50_000_000
+        let total = 20_000_000
         let piece = patternedBytes(300_000)
         var received = 0
         var mostWaiting = 0
@@ -324,5 +345,22 @@ import Testing
         }
         #expect(accepted == nil)
         #expect(connected == nil)
+    }
+}
+
+/// Connects, ends its own direction, then reads to the end; blocking, for a thread of its own.
+private func readAfterEndingOwnDirection(_ target: SocketAddress) -> [UInt8] {
+    let descriptor = socket(AF_INET, Int32(SOCK_STREAM.rawValue), 0)
+    defer { close(descriptor) }
+    guard target.withPointer({ connect(descriptor, $0, target.length) }) == 0 else { return [] }
+    shutdown(descriptor, Int32(SHUT_WR))
+    var received: [UInt8] = []
+    var buffer = [UInt8](repeating: 0, count: 1 << 16)
+    while true {
+        var query = pollfd(fd: descriptor, events: Int16(POLLIN), revents: 0)
+        guard poll(&query, 1, 30_000) == 1 else { return received }
+        let count = read(descriptor, &buffer, buffer.count)
+        guard count > 0 else { return received }
+        received += buffer[..<count]
     }
 }

@@ -5,7 +5,7 @@ import Testing
 /// Runs `body` on a new loop until it calls `stop()`, or a test's patience is over, which is a failure. Afterwards the
 /// loop is closed, which asserts that no handle was left.
 func withLoop(
-    patience: Duration = .seconds(20), sourceLocation: SourceLocation = #_sourceLocation,
+    patience: Duration = .seconds(60), sourceLocation: SourceLocation = #_sourceLocation,
     _ body: (EventLoop) throws -> Void
 ) throws {
     let loop = try EventLoop()
