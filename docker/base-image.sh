@@ -37,13 +37,13 @@ trap 'rm -rf --one-file-system "$work"' EXIT
 mkdir -p "$(dirname "$tar_file")"
 echo "base image: $id $codename with $packages"
 if ! timeout 300 debootstrap --variant=minbase --components="$components" --include="$packages" \
-    "$codename" "$work/root" ${mirror:+"$mirror"} >"$work/log" 2>&1 </dev/null; then
+    "$codename" "$work/tree" ${mirror:+"$mirror"} >"$work/log" 2>&1 </dev/null; then
     tail -n 20 "$work/log" >&2
     echo "debootstrap could not make a base image" >&2
     exit 1
 fi
-rm -rf "$work"/root/var/cache/apt/archives/*.deb "$work"/root/var/lib/apt/lists/* \
-    "$work"/root/usr/share/{doc,man,info,locale}/*
-tar -C "$work/root" --numeric-owner -cf "$tar_file.part" .
+rm -rf "$work"/tree/var/cache/apt/archives/*.deb "$work"/tree/var/lib/apt/lists/* \
+    "$work"/tree/usr/share/{doc,man,info,locale}/*
+tar -C "$work/tree" --numeric-owner -cf "$tar_file.part" .
 mv "$tar_file.part" "$tar_file"
 echo "$codename $packages" >"$list"
