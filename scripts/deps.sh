@@ -44,9 +44,10 @@ fi
 echo "installing: ${missing[*]}"
 log=$(mktemp)
 trap 'rm -f "$log"' EXIT
-if ! { timeout 600 "${as_root[@]}" apt-get update -q &&
-    timeout 1200 "${as_root[@]}" env DEBIAN_FRONTEND=noninteractive \
-        apt-get install -y -q --no-install-recommends "${missing[@]}"; } >"$log" 2>&1 </dev/null; then
+# An index that cannot be renewed (one of several sources is down, say) need not be in the way.
+timeout 600 "${as_root[@]}" apt-get update -q >"$log" 2>&1 </dev/null || true
+if ! timeout 1200 "${as_root[@]}" env DEBIAN_FRONTEND=noninteractive \
+    apt-get install -y -q --no-install-recommends "${missing[@]}" >>"$log" 2>&1 </dev/null; then
     tail -n 30 "$log" >&2
     echo "could not install: ${missing[*]}" >&2
     exit 1
