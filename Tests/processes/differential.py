@@ -91,7 +91,7 @@ def check_random_batch():
             if what:
                 wrong.append(show(number, operator, payload, what))
         expect(not wrong, f"SEED={SEED}: {len(wrong)} answers differ:\n  " + "\n  ".join(wrong[:SHOWN]))
-        exported = [json.loads(line) for line in suite.cli("export", "-", expect=0).stdout.splitlines()]
+        exported = [json.loads(line) for line in suite.cli("export", expect=0).stdout.splitlines()]
         compare_spaces(exported, space.everything(), f"SEED={SEED}: the export")
 
 

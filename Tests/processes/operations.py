@@ -170,7 +170,7 @@ def check_import_at_start():
     """--import FILE fills an empty space; a malformed file is named with its line, and nothing is lost"""
     with Suite(servers=1) as source:
         fill(source)
-        exported = source.cli("export", "-", expect=0).stdout
+        exported = source.cli("export", expect=0).stdout
     with Suite(servers=2, start=False) as suite:
         good = suite.directory / "good.jsonl"
         good.write_text(exported, encoding="utf-8")
