@@ -1,2 +1,55 @@
-#include <stdio.h>
+#ifndef TWINSPACE_CEDIT_SHIM_H
+#define TWINSPACE_CEDIT_SHIM_H
+
 #include <histedit.h>
+#include <stdio.h>
+#include <wchar.h>
+
+// libedit sets its options through functions with variable arguments, which Swift cannot call.
+
+static inline int twinspace_el_prompt(EditLine *editor, char *(*prompt)(EditLine *)) {
+    return el_set(editor, EL_PROMPT, prompt);
+}
+
+static inline int twinspace_el_emacs(EditLine *editor) { return el_set(editor, EL_EDITOR, "emacs"); }
+
+static inline int twinspace_el_signal(EditLine *editor, int handled) { return el_set(editor, EL_SIGNAL, handled); }
+
+static inline int twinspace_el_history(EditLine *editor, History *past) {
+    return el_set(editor, EL_HIST, history, past);
+}
+
+static inline int twinspace_el_complete(EditLine *editor, unsigned char (*complete)(EditLine *, int)) {
+    int failed = el_set(editor, EL_ADDFN, "complete", "Complete the command", complete);
+    return failed ? failed : el_set(editor, EL_BIND, "^I", "complete", (char *)NULL);
+}
+
+static inline int twinspace_history_size(History *past, int lines) {
+    HistEvent event;
+    return history(past, &event, H_SETSIZE, lines);
+}
+
+static inline int twinspace_history_unique(History *past) {
+    HistEvent event;
+    return history(past, &event, H_SETUNIQUE, 1);
+}
+
+static inline int twinspace_history_enter(History *past, const char *line) {
+    HistEvent event;
+    return history(past, &event, H_ENTER, line);
+}
+
+static inline int twinspace_history_load(History *past, const char *path) {
+    HistEvent event;
+    return history(past, &event, H_LOAD, path);
+}
+
+static inline int twinspace_history_save(History *past, const char *path) {
+    HistEvent event;
+    return history(past, &event, H_SAVE, path);
+}
+
+// glibc declares it only with _XOPEN_SOURCE, which the Swift importer does not set.
+extern int wcwidth(wchar_t character);
+
+#endif

@@ -1,0 +1,44 @@
+import Glibc
+import Runtime
+import TupleCore
+import WireProtocol
+
+/// The command-line client: from arguments to an exit code.
+public enum ClientProgram {
+    /// Runs the process's command line and ends the process.
+    public static func main() -> Never {
+        setlocale(LC_CTYPE, "")
+        let code: ExitCode
+        do throws(OptionsError) {
+            code = try run(Array(CommandLine.arguments.dropFirst()), environment: ProcessEnvironment.variables())
+        } catch {
+            Terminal.writeError("\(error)\n")
+            code = .usage
+        }
+        // Not `exit`: a thread may be waiting for input that never comes, and nobody wants to wait for it.
+        _exit(code.rawValue)
+    }
+
+    private static func run(_ arguments: [String], environment: [String: String]) throws(OptionsError) -> ExitCode {
+        let hasTerminal = Terminal.isTerminal(STDIN_FILENO) && Terminal.isTerminal(STDOUT_FILENO)
+        let (outcome, values) = try Invocation.parse(arguments, environment: environment, hasTerminal: hasTerminal)
+        switch outcome {
+        case .text(let text):
+            let output = OutputStream()
+            output.write([UInt8](text.utf8))
+            output.flush()
+            return .done
+        case .invocation(let invocation):
+            do throws(SystemError) {
+                let console = try Console(environment: environment)
+                if invocation.task == .shell {
+                    return Shell(console, values).run()
+                }
+                return try console.run(invocation)
+            } catch {
+                Terminal.writeError("\(Product.name): \(error)\n")
+                return .usage
+            }
+        }
+    }
+}

@@ -1,0 +1,143 @@
+import Runtime
+
+/// The commands of the command line, each with its own flags and help page.
+enum Command: String, CaseIterable {
+    case get, put, post, delete, send, batch
+    case `import`, export
+    case shell
+    case status, switchover, resync, shutdown
+    case completions
+
+    /// What stands beside the flags.
+    var arguments: String {
+        switch self {
+        case .get, .delete: "KEYEXP [VALEXP]"
+        case .put, .post: "KEY VALUE [KEY VALUE]…"
+        case .send: "OPERATOR [JSON]"
+        case .batch: "[FILE|-]"
+        case .import: "FILE|-"
+        case .export: "[FILE]"
+        case .shell, .status, .shutdown: ""
+        case .switchover, .resync: "[NAME]"
+        case .completions: "bash|zsh|fish"
+        }
+    }
+
+    /// One line for the list of commands.
+    var title: String {
+        switch self {
+        case .get: "Show the tuples that match"
+        case .put: "Add tuples whose keys are not there yet"
+        case .post: "Give tuples that are there new values"
+        case .delete: "Remove the tuples that match, and show them"
+        case .send: "Send any operator with any payload"
+        case .batch: "Send requests from JSON lines, pipelined"
+        case .import: "Add the rows of a JSON-lines or CSV file"
+        case .export: "Write all tuples as JSON lines"
+        case .shell: "Type commands at a prompt"
+        case .status: "Show the proxy and its servers"
+        case .switchover: "Make another server the active one"
+        case .resync: "Have a passive server take a fresh copy"
+        case .shutdown: "Shut the proxy and all servers down"
+        case .completions: "Print a completion script for a shell"
+        }
+    }
+
+    /// Commands that can be typed at the prompt of `shell`.
+    var worksInShell: Bool {
+        switch self {
+        case .get, .put, .post, .delete, .send, .export, .import, .status, .switchover, .resync, .shutdown: true
+        case .batch, .shell, .completions: false
+        }
+    }
+
+    var options: [Option] {
+        switch self {
+        case .get, .put, .post, .delete, .send, .batch, .export, .shell, .resync, .shutdown, .completions: []
+        case .import:
+            [
+                Option(
+                    "format", .choice(["jsonl", "csv"]),
+                    help: "What the file is; by default its name's ending tells."),
+                Option(
+                    "operator", .choice(["put", "post"]), default: "put",
+                    help: "Add tuples (put), or change those that are there (post)."),
+                Option(
+                    "key-columns", .text(placeholder: "COLUMNS"), default: "1",
+                    help: "CSV: the columns that make the key, by name or number (from 1), with commas in between."),
+                Option(
+                    "value-columns", .text(placeholder: "COLUMNS"),
+                    help: "CSV: the columns that make the value; by default all that are not in the key."),
+                Option(
+                    "split-words", .toggle,
+                    help: "CSV: every word of a column becomes an element; all that is not alphanumeric divides."),
+                Option("no-header", .toggle, help: "CSV: the first row is data; columns have numbers only."),
+                Option(
+                    "batch-pairs", .integer(1...10_000), default: "100", help: "How many pairs go into a request."),
+            ]
+        case .status:
+            [
+                Option("watch", .toggle, help: "Show it again and again, until interrupted."),
+                Option(
+                    "interval", .duration(.milliseconds(100)...(.seconds(3_600))), default: "1s",
+                    help: "How long to wait between two looks."),
+            ]
+        case .switchover:
+            [
+                Option(
+                    "accept-data-loss", .toggle,
+                    help: "Allow a server that may lack acknowledged writes to become the active one.")
+            ]
+        }
+    }
+
+    var specification: OptionsSpecification {
+        var groups = [OptionsSpecification.Group("Connection and output:", Command.commonOptions)]
+        if !options.isEmpty { groups.insert(OptionsSpecification.Group("Options:", options), at: 0) }
+        return OptionsSpecification(
+            program: "\(Product.name) \(rawValue)", version: Product.version,
+            usage: arguments.isEmpty ? "[OPTIONS]" : "[OPTIONS] \(arguments)", summary: details, groups: groups,
+            positionals: .any, example: example)
+    }
+
+    /// Flags that every command has; they may stand before it or after it.
+    static let commonOptions = [
+        Option(
+            "proxy", .addresses, default: "127.0.0.1:7400", help: "Where proxies listen for clients; tried in turn."),
+        Option("operators", .addresses, default: "127.0.0.1:7402", help: "Where proxies listen for operators."),
+        Option(
+            "output", .choice(OutputFormat.allCases.map(\.rawValue)),
+            help: "How answers are shown. Default: table on a terminal, otherwise plain."),
+        Option(
+            "timeout", .duration(.milliseconds(1)...(.seconds(86_400))), default: "10s",
+            help: "How long a request may take, over as many connections as it needs."),
+    ]
+
+    /// What comes before the command.
+    static let global = OptionsSpecification(
+        program: Product.name, version: Product.version, usage: "[OPTIONS] COMMAND …",
+        summary: "A client of the Twinspace tuple space. Without a command, on a terminal: the shell.",
+        groups: [OptionsSpecification.Group("Options:", commonOptions)], positionals: .command, example: "")
+
+    /// The page of `twinspace --help`.
+    static var overview: String {
+        var page = global.helpPage() + "\nCommands:\n"
+        for command in allCases {
+            let name = command.rawValue + String(repeating: " ", count: max(0, 13 - command.rawValue.count))
+            page += "  \(name)\(command.title)\n"
+        }
+        return page + """
+
+            '\(Product.name) COMMAND --help' says more, with an example.
+
+            Exit status: 0 done; 1 done, but put or post gave pairs back; 2 usage;
+            3 malformed; 4 not implemented; 5 refused; 6 unavailable (not carried out);
+            7 unknown (may have been carried out); 8 too costly or too large.
+
+            Example:
+              \(Product.name) put user,42 ada,lovelace
+              \(Product.name) get 'user,.*'
+
+            """
+    }
+}

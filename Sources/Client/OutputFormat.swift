@@ -1,0 +1,94 @@
+import TupleCore
+import WireProtocol
+
+/// How answers are shown.
+enum OutputFormat: String, CaseIterable {
+    /// For people.
+    case table
+    /// For shell scripts: a line a pair, tabs in between.
+    case plain
+    /// For programs: a JSON object a line.
+    case json
+}
+
+/// What is to be written where.
+struct Rendering: Equatable {
+    /// For standard output.
+    var output: [UInt8] = []
+    /// For standard error.
+    var errors: [UInt8] = []
+}
+
+/// Turns answers into text. Pure.
+struct AnswerRenderer {
+    var format: OutputFormat
+    /// Colours and the like on standard output, and on standard error.
+    var outputStyle = Style.none
+    var errorStyle = Style.none
+
+    /// - Parameters:
+    ///   - operatorName: of the request that was answered.
+    ///   - given: how many items a PUT's or POST's list had.
+    func render(_ answer: Answer, to operatorName: String, given: Int) -> Rendering {
+        var rendering = Rendering()
+        if format == .json {
+            JSON.write(answer.json, to: &rendering.output)
+            rendering.output.append(UInt8(ascii: "\n"))
+            return rendering
+        }
+        if !answer.warning.isEmpty { append(problem: "warning", answer.warning, to: &rendering.errors) }
+        guard answer.status == .ok else {
+            let message = answer.message.isEmpty ? answer.status.explanation : answer.message
+            append(problem: answer.status.name, message, to: &rendering.errors)
+            return rendering
+        }
+        let rows = answer.rejected.isEmpty ? AnswerRenderer.rows(answer.pairs) : AnswerRenderer.rows(answer.rejected)
+        if format == .plain {
+            for row in rows {
+                rendering.output.append(contentsOf: row.joined(separator: [UInt8(ascii: "\t")]))
+                rendering.output.append(UInt8(ascii: "\n"))
+            }
+            return rendering
+        }
+        if !rows.isEmpty {
+            let header = answer.rejected.isEmpty ? ["KEY", "VALUE"] : ["REASON", "KEY", "VALUE"]
+            rendering.output = Table(header: header, rows: rows).text(outputStyle)
+        }
+        let footer = AnswerRenderer.footer(answer, operatorName, given)
+        rendering.output.append(contentsOf: [UInt8]((outputStyle.dim(footer) + "\n").utf8))
+        return rendering
+    }
+
+    /// `twinspace: unavailable: …`.
+    func append(problem: String, _ message: String, to output: inout [UInt8]) {
+        let name = problem == "warning" ? errorStyle.yellow(problem) : errorStyle.red(problem)
+        output.append(contentsOf: [UInt8]("\(Product.name): \(name): ".utf8))
+        output.append(contentsOf: Style.harmless([UInt8](message.utf8)))
+        output.append(UInt8(ascii: "\n"))
+    }
+
+    private static func rows(_ pairs: [Pair]) -> [[[UInt8]]] {
+        pairs.map { [TupleText.text(of: Term($0.key)), TupleText.text(of: Term($0.value))] }
+    }
+
+    private static func rows(_ rejected: [Rejected]) -> [[[UInt8]]] {
+        rejected.map { rejected in
+            let reason = [UInt8](rejected.reason.name.utf8)
+            guard case .list(let parts) = rejected.item, parts.count == 2 else {
+                return [reason, JSON.text(rejected.item)]
+            }
+            return [reason] + parts.map(TupleText.text)
+        }
+    }
+
+    private static func footer(_ answer: Answer, _ operatorName: String, _ given: Int) -> String {
+        func pairs(_ count: Int) -> String { count == 1 ? "1 pair" : "\(count) pairs" }
+        let back = answer.rejected.isEmpty ? "" : ", \(answer.rejected.count) given back"
+        return switch Operator(rawValue: operatorName) {
+        case .put: "\(pairs(given - answer.rejected.count)) added\(back)"
+        case .post: "\(pairs(given - answer.rejected.count)) changed\(back)"
+        case .delete: "\(pairs(answer.pairs.count)) removed"
+        case .get, nil: pairs(answer.pairs.count)
+        }
+    }
+}
