@@ -115,8 +115,6 @@ extension JournalWriter {
         try checkUsable()
         let names = try attempt { () throws(StorageError) in try storage.list() }
         guard names.contains(FileName.snapshot(named: position)) else { throw .snapshotMissing(position) }
-        buffer = []
-        unsyncedFiles = []
         try beginGeneration(after: position)
         let old = segments.dropLast()
         segments = segments.suffix(1)

@@ -206,6 +206,26 @@ import TupleCore
         #expect(try Recovery.open(storage: storage, settings: small).allRecords().count == Int(index))
     }
 
+    @Test func aFullDiskLeavesTheLogAsItWasWhereItWasToBeCut() throws {
+        let storage = InMemoryStorage()
+        let writer = try Recovery.open(storage: storage, settings: small).writer
+        try writer.append(1...5)
+        try writeSnapshot(storage, position(9, epoch: 2), chunks: [[1]])
+        var faults = InMemoryStorage.Faults()
+        faults.capacityBytes = 5_000
+        storage.setFaults(faults)
+        #expect(throws: JournalError.self) { try writer.truncate(after: LogIndex(2)) }
+        #expect(throws: JournalError.self) { try writer.reset(to: position(9, epoch: 2)) }
+        #expect(writer.end == position(5))
+        try writer.append(6...6)
+        #expect(try writer.sync() == position(6))
+        var cursor = try #require(writer.cursor(after: .zero))
+        for index: UInt64 in 1...6 { #expect(try cursor.next() == record(index)) }
+        storage.setFaults(InMemoryStorage.Faults())
+        try writer.reset(to: position(9, epoch: 2))
+        #expect(writer.end == position(9, epoch: 2))
+    }
+
     @Test func aFailedSyncOrWriteIsFinal() throws {
         for failsSync in [true, false] {
             let storage = InMemoryStorage()
