@@ -1,0 +1,81 @@
+internal import CPCRE2
+
+/// A pattern that PCRE2 compiled, to machine code where it can.
+///
+/// `@unchecked Sendable`: nothing writes to the code once `init` has returned, and PCRE2 lets threads share it.
+final class PCRE2Code: @unchecked Sendable {
+    private let code: OpaquePointer
+    private let hasMachineCode: Bool
+
+    /// What one attempt gave.
+    enum Outcome { case match, noMatch, limit, stackOverflow }
+
+    /// Whether the library's Unicode tables and its classes are those of CPython 3.11. Release 10.43 put marks into
+    /// `\w`, and later ones brought newer tables.
+    static let dialect: Translation.Dialect = {
+        let classes = configured(UInt32(PCRE2_CONFIG_VERSION)).hasPrefix("10.42")
+        let unicode = configured(UInt32(PCRE2_CONFIG_UNICODE_VERSION)).hasPrefix("14.0")
+        return Translation.Dialect(hasSameClasses: classes && unicode)
+    }()
+
+    private static func configured(_ what: UInt32) -> String {
+        let capacity = max(0, Int(pcre2_config_8(what, nil)))
+        let bytes = [UInt8](unsafeUninitializedCapacity: capacity) { buffer, count in
+            guard let base = buffer.baseAddress else { return }
+            count = max(0, Int(pcre2_config_8(what, base)) - 1)
+        }
+        return String(decoding: bytes, as: UTF8.self)
+    }
+
+    /// nil where PCRE2 refuses the text, for one of its limits.
+    init?(_ text: [UInt8]) {
+        guard let context = pcre2_compile_context_create_8(nil) else { return nil }
+        defer { pcre2_compile_context_free_8(context) }
+        pcre2_set_newline_8(context, UInt32(PCRE2_NEWLINE_LF))
+        pcre2_set_parens_nest_limit_8(context, UInt32(RegexLimits.maximumNesting * 4))
+        var error: Int32 = 0
+        var offset = 0
+        let options =
+            PCRE2_UTF | PCRE2_UCP | PCRE2_ANCHORED | PCRE2_DOTALL | PCRE2_NEVER_BACKSLASH_C | PCRE2_NO_UTF_CHECK
+        guard let code = pcre2_compile_8(text, text.count, options, &error, &offset, context) else { return nil }
+        self.code = code
+        hasMachineCode = pcre2_jit_compile_8(code, PCRE2_JIT_COMPLETE) == 0
+    }
+
+    deinit { pcre2_code_free_8(code) }
+
+    /// - Parameter subject: Valid UTF-8.
+    /// - Parameter usingStack: Whether machine code may be tried; otherwise the interpreter runs, on the heap.
+    func match(
+        _ subject: UnsafeRawBufferPointer, counts: UInt32, heapKiB: UInt32, machineCode: Bool, scratch: MatchScratch
+    ) -> Outcome {
+        // A buffer without bytes may have no address, and PCRE2 wants one.
+        let bytes = subject.baseAddress?.assumingMemoryBound(to: UInt8.self) ?? Self.empty
+        pcre2_set_match_limit_8(scratch.context, counts)
+        let status: Int32
+        if machineCode, hasMachineCode {
+            status = pcre2_jit_match_8(
+                code, bytes, subject.count, 0, PCRE2_NO_UTF_CHECK, scratch.matchData, scratch.context)
+        } else {
+            pcre2_set_heap_limit_8(scratch.context, heapKiB)
+            status = pcre2_match_8(
+                code, bytes, subject.count, 0, PCRE2_NO_UTF_CHECK | PCRE2_NO_JIT, scratch.matchData, scratch.context)
+        }
+        switch status {
+        case 0...: return .match
+        case PCRE2_ERROR_NOMATCH: return .noMatch
+        case PCRE2_ERROR_JIT_STACKLIMIT: return .stackOverflow
+        // The limits of count, depth and heap, and what has no business here: never a wrong answer.
+        default: return .limit
+        }
+    }
+
+    /// An address for subjects without bytes.
+    ///
+    /// `nonisolated(unsafe)`: nobody reads or writes what it points to.
+    private nonisolated(unsafe) static let empty: UnsafePointer<UInt8> = {
+        let pointer = UnsafeMutablePointer<UInt8>.allocate(capacity: 1)
+        pointer.initialize(to: 0)
+        return UnsafePointer(pointer)
+    }()
+}
