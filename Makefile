@@ -83,9 +83,10 @@ deps:  ## installs the system packages that are missing (apt)
 	@scripts/deps.sh $(PACKAGES)
 
 .PHONY: install
-install: build  ## the programs, to PREFIX/bin (default /usr/local); DESTDIR is honoured
+install: build  ## programs and completions, to PREFIX (default /usr/local); DESTDIR is honoured
 	install -d "$(DESTDIR)$(PREFIX)/bin"
 	install -m 0755 $(PROGRAMS:%=$(BIN)/%) "$(DESTDIR)$(PREFIX)/bin/"
+	scripts/install-completions.sh $(BIN)/twinspace "$(DESTDIR)$(PREFIX)/share"
 
 .PHONY: docker
 docker: build  ## the image twinspace: from the sources in the Swift image, or, without a registry, from this build
