@@ -4,7 +4,7 @@ import Synchronization
 package import TupleCore
 
 /// A single-threaded event loop on libuv. Everything that belongs to it (timers, connections, listeners…) is created,
-/// used and released on one thread, the one that calls `run()`; only its `inbox` may be used from others.
+/// used and released on one thread, the one that makes the loop and calls `run()`; only its `inbox` may be used from others.
 ///
 /// One iteration: timers, then whatever the kernel reported (reads, accepts, finished work), then the `afterEvents`
 /// callbacks, then one flush of every connection that has something to send; only then does it sleep. Batching
@@ -26,16 +26,15 @@ package final class EventLoop {
     private var flushing: [Connection] = []
     private enum Life { case open, closing, closed }
     private var life = Life.open
-    private var threadID: pthread_t
+    private let threadID = pthread_self()
 
-    /// Also sets the process to ignore SIGPIPE: a peer that goes away must cost an error code, not the process.
+    /// The calling thread is the loop's from now on. Also sets the process to ignore SIGPIPE.
     ///
     /// - Throws: when the kernel gives no descriptor for the loop.
     package init() throws(SystemError) {
-        _ = signal(SIGPIPE, SIG_IGN)
+        Signal.ignoreBrokenPipes()
         let async = UnsafeMutablePointer<uv_async_t>.allocate(capacity: 1)
         raw = .allocate(capacity: 1)
-        threadID = pthread_self()
         inbox = Inbox(Inbox.WakeUp(handle: async))
         var status = uv_loop_init(raw)
         if status == 0 {
@@ -79,7 +78,7 @@ package final class EventLoop {
     /// Runs until `stop()` is called. What was sent before that is flushed as far as the kernel takes it.
     package func run() {
         precondition(life == .open, "the event loop is closed")
-        threadID = pthread_self()
+        precondition(isOnItsThread, "the event loop runs on the thread that made it")
         uv_run(raw, UV_RUN_DEFAULT)
         finishIteration()
     }

@@ -34,6 +34,7 @@ package final class Logger {
         _ destination: Destination = .standardError, format: LogFormat = .text,
         clock: @escaping () -> Int64 = WallClock.milliseconds
     ) throws(SystemError) {
+        Signal.ignoreBrokenPipes()
         self.destination = destination
         self.format = format
         self.clock = clock

@@ -19,6 +19,12 @@ package enum Signal: Sendable, CaseIterable {
     }
 }
 
+extension Signal {
+    /// Has the process ignore SIGPIPE: a reader that goes away must cost an error code, not the process. Everything
+    /// here that writes to sockets or pipes calls it; children get the default back.
+    static func ignoreBrokenPipes() { _ = signal(SIGPIPE, SIG_IGN) }
+}
+
 /// A handler of one signal, on the loop's thread as any other event; it stays until `close()`.
 package final class SignalHandler: LoopHandle {
     private var handle: UnsafeMutablePointer<uv_signal_t>?
