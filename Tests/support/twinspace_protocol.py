@@ -676,7 +676,7 @@ class Client:
             return
         if frame.type != "response":
             raise ProtocolError(f"{frame.type} from the proxy to a client")
-        if frame.session != self.session or frame.epoch or frame.connection:
+        if frame.session != self.session or frame.connection:
             raise ProtocolError("a response's header is not a client's")
         pending = self.pending.get(frame.sequence)
         if pending is None:
