@@ -41,7 +41,7 @@ def main():
     for path, limit in chosen:
         print(f"\n>>> {path.stem}", flush=True)
         start = time.monotonic()
-        command = ["timeout", "--kill-after=10", str(limit), sys.executable, str(path)]
+        command = ["timeout", "--kill-after=15", str(limit), sys.executable, str(path)]
         code = subprocess.run(command, stdin=subprocess.DEVNULL, check=False).returncode
         words = {0: "passed", 77: "SKIPPED", 124: f"FAILED, time limit of {limit} s", 137: "FAILED, killed"}
         print(f"<<< {path.stem}: {words.get(code, f'FAILED, exit code {code}')} "
