@@ -14,6 +14,8 @@ public enum Limits {
     public static let maximumPayloadBytes = 16 * 1_048_576
     /// What a sender aims at when it cuts an answer, a snapshot or a run of log entries into frames.
     public static let preferredChunkBytes = 65_536
+    /// What one GET may return, as packed bytes.
+    public static let maximumAnswerBytes = 128 * 1_048_576
     /// What one DELETE may remove, as packed bytes: it is one log entry, and takes effect as one.
     public static let maximumEntryBytes = 12 * 1_048_576
     /// How deep lists and objects of a payload may nest.

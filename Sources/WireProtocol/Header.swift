@@ -33,10 +33,8 @@ public enum FrameType: UInt8, Sendable, CaseIterable {
     case heartbeatReply = 68
     case append = 69
     case appendReply = 70
-    case snapshotBegin = 71
-    case snapshotChunk = 72
-    case snapshotEnd = 73
-    case stop = 74
+    case snapshotChunk = 71
+    case stop = 72
 }
 
 /// The fixed header of every frame: 64 bytes, little endian.

@@ -1,0 +1,87 @@
+public import TupleCore
+public import TupleStore
+public import WireProtocol
+
+/// A connection between this server and another one, numbered by the runtime; a number is never used again.
+public struct PeerID: Hashable, Sendable {
+    public var number: UInt64
+    public init(_ number: UInt64) { self.number = number }
+}
+
+/// When something happened.
+public struct Moment: Hashable, Sendable {
+    /// By the monotonic clock: for timeouts.
+    public var instant: Instant
+    /// By the wall clock, in milliseconds since 1970: for log entries alone.
+    public var wallMilliseconds: Int64
+    public init(instant: Instant, wallMilliseconds: Int64) {
+        self.instant = instant
+        self.wallMilliseconds = wallMilliseconds
+    }
+}
+
+/// What happens to a replica.
+public enum Event: Sendable {
+    /// The connection to the proxy's servers' SAP stands.
+    case proxyConnected
+    case proxyLost
+    case proxyFrame(Frame)
+    /// A server has connected to this one.
+    case peerAccepted(PeerID)
+    case peerFrame(PeerID, Frame)
+    case peerLost(PeerID)
+    /// A connection that ``Action/dial(_:address:channel:)`` asked for stands.
+    case dialed(PeerID)
+    /// What was sent to the peer has left this process for the most part; more may be sent.
+    case peerDrained(PeerID)
+    /// This server's own journal holds the log durably up to here.
+    case durable(LogIndex)
+    /// The journal now begins with the snapshot that ``Action/installSnapshot(_:)`` handed over.
+    case snapshotInstalled(LogPosition)
+    /// Everything that had arrived has been handed in: time to write, send and answer in one go.
+    case flush
+    /// A regular tick, a few for each heartbeat interval.
+    case tick
+}
+
+/// What a replica wants done, in this order.
+public enum Action: Sendable {
+    /// Keep the switch's record, durably, before any later action.
+    case remember(SwitchRecord)
+    /// Append the encoded entries to the journal, beginning at this index, and make them durable; report ``Event/durable(_:)``.
+    case appendToJournal(first: LogPosition, entries: [JournalEntry])
+    /// Make this state the beginning of the journal, durably, in place of all that was there.
+    case installSnapshot(ReplicatedState)
+    case sendToProxy(Frame)
+    /// Close the connection to the proxy and connect anew.
+    case reconnectToProxy
+    case sendToPeer(PeerID, Frame)
+    case closePeer(PeerID)
+    /// Connect to a server; report ``Event/dialed(_:)`` or ``Event/peerLost(_:)`` under this identifier.
+    case dial(PeerID, address: String, channel: PeerHello.Channel)
+    case log(LogLine)
+    /// Run the operator's fence command against a deposed server.
+    case fence(NodeID, address: String, epoch: Epoch)
+    /// The active server is without its passive one: start it where that is asked for.
+    case passiveMissing
+    /// Leave: the space is final.
+    case finish(Ending)
+}
+
+/// An entry with its bytes, so that it is encoded once for the journal and all peers.
+public struct JournalEntry: Sendable {
+    public var position: LogPosition
+    public var bytes: [UInt8]
+    public init(position: LogPosition, bytes: [UInt8]) {
+        self.position = position
+        self.bytes = bytes
+    }
+}
+
+/// Why a server stops.
+public enum Ending: Hashable, Sendable {
+    /// An operator asked for it.
+    case shutdown
+    /// It cannot do its work; the message says why and what to do.
+    case failed(String)
+}

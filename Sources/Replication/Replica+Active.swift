@@ -1,0 +1,293 @@
+import TupleCore
+import TupleStore
+import WireProtocol
+
+/// What only an active server has.
+struct Active: Sendable {
+    let epoch: Epoch
+    var followers: [NodeID: Follower] = [:]
+    /// Connections that have not said yet who they are, and since when.
+    var strangers: [PeerID: Instant] = [:]
+    /// The last entries, for followers.
+    var tail: LogTail
+    /// Every server that must hold an entry holds all up to here.
+    var commit: LogIndex
+    /// Answers in their order, each waiting for the entry that it depends on.
+    var outbox = Outbox()
+    /// Members of the in-sync set that are not connected, and since when.
+    var absentSince: [NodeID: Instant] = [:]
+    /// When the server has to be gone, once it is shutting down.
+    var stopping: Instant?
+
+    /// The proxy connection is gone: the answers on their way were for nobody.
+    mutating func requestsLost() { outbox = Outbox() }
+}
+
+/// Answers that are ready but may not be sent before the log is committed up to an index. First in, first out, so clients
+/// get their answers in the order in which the requests took effect.
+struct Outbox: Sendable {
+    private var waiting: [(index: LogIndex, frames: [Frame])] = []
+    private var begin = 0
+
+    var isEmpty: Bool { begin == waiting.count }
+
+    mutating func append(_ frames: [Frame], after index: LogIndex) { waiting.append((index, frames)) }
+
+    /// Takes out the next answer whose entry is committed.
+    mutating func pop(committed: LogIndex) -> [Frame]? {
+        guard begin < waiting.count, waiting[begin].index <= committed else { return nil }
+        defer {
+            waiting[begin].frames = []
+            begin += 1
+            if begin == waiting.count {
+                waiting.removeAll(keepingCapacity: true)
+                begin = 0
+            }
+        }
+        return waiting[begin].frames
+    }
+}
+
+extension Replica {
+    /// The switch has granted this server an epoch.
+    mutating func becomeActive(_ granted: SwitchRecord) {
+        let before = record
+        let isFounding = before == nil
+        record = granted
+        actions.append(.remember(granted))
+        let lost = passive?.target
+        abandonLink()
+        passive = nil
+        active = Active(
+            epoch: granted.epoch, tail: LogTail(base: state.position), commit: .zero)
+        if isFounding {
+            log(.info, "active", [.init("server", name), .init("epoch", granted.epoch.number)])
+        } else {
+            var fields: [LogLine.Field] = [.init("server", name), .init("epoch", granted.epoch.number)]
+            if let before, before.active != name { fields.append(.init("from", before.active)) }
+            log(.alert, "takeover", fields)
+        }
+        if let before, before.active != name {
+            actions.append(
+                .fence(before.active, address: lost?.address ?? "", epoch: granted.epoch))
+        }
+        appendEntry(.epochBegun)
+        if isFounding { importPairs() }
+        if granted.inSync == [name] {
+            log(.alert, "not-redundant", [.init("server", name), .init("epoch", granted.epoch.number)])
+            actions.append(.passiveMissing)
+        }
+        noteAbsentMembers()
+        advanceCommit()
+    }
+
+    private mutating func importPairs() {
+        var rest = settings.imported[...]
+        let batches = Bounds.importPairsPerEntry
+        while !rest.isEmpty {
+            let effects = rest.prefix(batches).map { Effect.added($0) }
+            rest = rest.dropFirst(batches)
+            appendEntry(
+                .update(
+                    .init(
+                        session: .none, sequence: RequestSequence(0), lowWater: RequestSequence(0), effects: effects,
+                        outcome: [])))
+        }
+        if !settings.imported.isEmpty { log(.info, "imported", [.init("pairs", settings.imported.count)]) }
+    }
+
+    /// Puts an entry at the log's end, here and on its way to all followers.
+    private mutating func appendEntry(_ body: LogEntry.Body) {
+        guard let epoch = active?.epoch else { preconditionFailure("only the active server makes entries") }
+        let entry = LogEntry(
+            position: LogPosition(epoch: epoch, index: state.position.index.next),
+            time: max(state.time, moment.wallMilliseconds), body: body)
+        let bytes = entry.encoded
+        do throws(ReplicatedState.ApplyError) {
+            try take(entry, bytes: bytes)
+        } catch {
+            preconditionFailure("an effect decided on this very state does not fit it: \(error)")
+        }
+        active?.tail.append(JournalEntry(position: entry.position, bytes: bytes))
+    }
+
+    // MARK: Requests
+
+    /// Carries out a request that the proxy relays, and queues its answer.
+    mutating func serve(_ frame: Frame) {
+        guard let active, frame.header.epoch == active.epoch else {
+            log(.warn, "stale-request", [.init("epoch", frame.header.epoch.number)])
+            return
+        }
+        guard active.stopping == nil else {
+            answer(frame, Answer(status: .unavailable, message: "the service is shutting down"))
+            return
+        }
+        guard frame.header.connection != .none else {
+            answer(
+                frame,
+                Answer(
+                    status: .refused,
+                    message: "a request without a connection indicator is refused: clients speak to the proxy"))
+            return
+        }
+        let request: Request
+        do throws(DecodingError) {
+            request = try Request(decoding: frame.payload)
+        } catch {
+            answer(frame, Answer(status: .malformed, message: "the request cannot be read (\(error))"))
+            return
+        }
+        guard let known = Operator(rawValue: request.operatorName) else {
+            answer(
+                frame,
+                Answer(
+                    status: .notImplemented,
+                    message: "operator '\(request.operatorName)' is not implemented; GET, PUT, POST and DELETE are"))
+            return
+        }
+        switch known {
+        case .get: get(frame, request.payload)
+        case .put, .post, .delete: update(frame, known, request.payload)
+        }
+    }
+
+    private mutating func get(_ frame: Frame, _ payload: Term) {
+        answer(frame, state.space.decideGet(payload, matcher: matcher).answer)
+    }
+
+    private mutating func update(_ frame: Frame, _ known: Operator, _ payload: Term) {
+        let header = frame.header
+        switch state.sessions.standing(of: header.sequence, in: header.session) {
+        case .done(let outcome):
+            respond(frame, chunks: replay(outcome))
+            return
+        case .forgotten:
+            answer(
+                frame,
+                Answer(
+                    status: .unknown,
+                    message: "the outcome of this request is not kept any more; look whether it took effect"))
+            return
+        case .fresh: break
+        }
+        guard let decision = decide(known, payload) else { return }
+        guard decision.answer.status == .ok, decision.answer.warning.isEmpty else {
+            answer(frame, decision.answer)
+            return
+        }
+        let isPlain = decision.answer == Answer()
+        let outcome = isPlain ? [] : decision.answer.payloadBytes
+        guard decision.effectBytes + outcome.count <= Limits.maximumEntryBytes else {
+            answer(
+                frame,
+                Answer(
+                    status: .tooLarge,
+                    message:
+                        "the update takes more than \(Limits.maximumEntryBytes) bytes in the log; nothing was changed: send it in parts"
+                ))
+            return
+        }
+        appendEntry(
+            .update(
+                .init(
+                    session: header.session, sequence: header.sequence, lowWater: header.lowWater,
+                    effects: decision.effects, outcome: outcome)))
+        respond(frame, chunks: isPlain ? [Answer().payloadBytes] : decision.answer.chunks)
+    }
+
+    private mutating func decide(_ known: Operator, _ payload: Term) -> Decision? {
+        switch known {
+        case .put: return state.space.decidePut(payload)
+        case .post: return state.space.decidePost(payload)
+        case .delete: return state.space.decideDelete(payload, matcher: matcher)
+        case .get: return nil
+        }
+    }
+
+    /// A kept outcome as the chunks that were, or would have been, sent the first time.
+    private func replay(_ outcome: [UInt8]) -> [[UInt8]] {
+        guard !outcome.isEmpty else { return [Answer().payloadBytes] }
+        guard let answer = try? Answer(decoding: outcome) else {
+            preconditionFailure("an outcome that this service encoded cannot be decoded")
+        }
+        return answer.chunks
+    }
+
+    private mutating func answer(_ frame: Frame, _ answer: Answer) { respond(frame, chunks: answer.chunks) }
+
+    /// Queues an answer behind everything that this state depends on: also a read must not show what could still be lost.
+    private mutating func respond(_ frame: Frame, chunks: [[UInt8]]) {
+        guard let epoch = active?.epoch else { return }
+        var frames: [Frame] = []
+        frames.reserveCapacity(chunks.count)
+        for (position, chunk) in chunks.enumerated() {
+            var flags: Header.Flags = []
+            if position == 0 { flags.insert(.first) }
+            if position < chunks.count - 1 { flags.insert(.more) }
+            var header = frame.header
+            header.type = .response
+            header.flags = flags
+            header.epoch = epoch
+            header.lowWater = RequestSequence(0)
+            frames.append(Frame(header, payload: chunk))
+        }
+        active?.outbox.append(frames, after: state.position.index)
+    }
+
+    // MARK: Commit
+
+    /// Everybody who must hold an entry before it is answered: the recorded in-sync set, and, while a change of it is on
+    /// its way to the switch, also the wanted one, since nobody knows when it begins to count.
+    var required: Set<NodeID> {
+        var required = Set(record?.inSync ?? [])
+        if case .changeInSync(let wanted) = pendingSwitch?.kind { required.formUnion(wanted) }
+        return required
+    }
+
+    mutating func advanceCommit() {
+        guard let active else { return }
+        var least = durable
+        for member in required where member != name {
+            least = min(least, active.followers[member]?.durable ?? .zero)
+        }
+        if least > active.commit { self.active?.commit = least }
+    }
+
+    mutating func flushAsActive() {
+        sendEntries()
+        advanceCommit()
+        guard let commit = active?.commit else { return }
+        if proxy == .registered {
+            while let frames = active?.outbox.pop(committed: commit) {
+                for frame in frames { actions.append(.sendToProxy(frame)) }
+            }
+        }
+        trimTail()
+        finishShutdownIfDone()
+    }
+
+    // MARK: Shutdown
+
+    mutating func beginShutdown() {
+        guard active != nil else {
+            finish(.shutdown)
+            return
+        }
+        guard active?.stopping == nil else { return }
+        log(.info, "shutdown", [.init("server", name)])
+        active?.stopping = moment.instant.advanced(by: Timing.shutdownPatience)
+    }
+
+    private mutating func finishShutdownIfDone() {
+        guard let active, let deadline = active.stopping else { return }
+        guard active.outbox.isEmpty || moment.instant >= deadline else { return }
+        for follower in active.followers.values.sorted(by: { $0.name < $1.name }) {
+            if let peer = follower.heartbeats ?? follower.log {
+                actions.append(.sendToPeer(peer, Frame(Header(.stop, epoch: active.epoch))))
+            }
+        }
+        actions.append(.sendToProxy(Frame(Header(.shutdown, epoch: active.epoch))))
+        finish(.shutdown)
+    }
+}

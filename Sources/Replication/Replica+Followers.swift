@@ -1,0 +1,292 @@
+import TupleCore
+import TupleStore
+import WireProtocol
+
+/// A passive server as the active one sees it.
+struct Follower: Sendable {
+    let name: NodeID
+    var heartbeats: PeerID?
+    var log: PeerID?
+    var lastHeard: Instant
+    var phase = Phase.greeting
+    /// The last entry that was sent.
+    var sent = LogIndex.zero
+    /// It holds the log durably up to here.
+    var durable = LogIndex.zero
+    /// Bytes of entries sent and not yet acknowledged, with the index each frame ends at.
+    var unacknowledged: [(last: LogIndex, bytes: Int)] = []
+    var unacknowledgedBytes = 0
+
+    enum Phase: Sendable {
+        /// Its log connection has not said hello.
+        case greeting
+        case snapshot(SnapshotEncoder)
+        case streaming
+    }
+
+    mutating func acknowledge(_ index: LogIndex) {
+        durable = max(durable, index)
+        while let first = unacknowledged.first, first.last <= index {
+            unacknowledgedBytes -= first.bytes
+            unacknowledged.removeFirst()
+        }
+    }
+
+    func owns(_ peer: PeerID) -> Bool { heartbeats == peer || log == peer }
+}
+
+/// The active server's dealings with those that follow it.
+extension Replica {
+    mutating func receiveAsActive(_ frame: Frame, from peer: PeerID) {
+        do throws(DecodingError) {
+            if active?.strangers[peer] != nil {
+                guard frame.type == .peerHello else {
+                    refuse(peer, "the first frame must be a hello")
+                    return
+                }
+                try welcome(peer, PeerHello(frame.payload), epoch: frame.header.epoch)
+                return
+            }
+            guard let epoch = active?.epoch, let follower = follower(of: peer) else { return }
+            guard frame.header.epoch == epoch else {
+                refuse(peer, "epoch \(frame.header.epoch.number) is not \(epoch.number)")
+                return
+            }
+            active?.followers[follower]?.lastHeard = moment.instant
+            switch frame.type {
+            case .heartbeat: receive(try Heartbeat(frame.payload), frame, from: peer, follower)
+            case .appendReply: receive(try AppendReply(frame.payload), from: follower)
+            default: log(.warn, "unexpected-frame", [.init("from", follower), .init("type", "\(frame.type)")])
+            }
+        } catch {
+            log(.error, "malformed-frame", [.init("type", "\(frame.type)")])
+            actions.append(.closePeer(peer))
+            followerConnectionLost(peer)
+        }
+    }
+
+    private func follower(of peer: PeerID) -> NodeID? { active?.followers.values.first { $0.owns(peer) }?.name }
+
+    private mutating func welcome(_ peer: PeerID, _ hello: PeerHello, epoch: Epoch) {
+        guard let own = active?.epoch, let record else { return }
+        active?.strangers[peer] = nil
+        guard epoch == own, hello.cluster == record.cluster, hello.name != name else {
+            refuse(peer, "this is \(name), active at epoch \(own.number) of cluster \(record.cluster.number)")
+            return
+        }
+        var follower =
+            active?.followers.removeValue(forKey: hello.name)
+            ?? Follower(name: hello.name, lastHeard: moment.instant)
+        follower.lastHeard = moment.instant
+        actions.append(.sendToPeer(peer, Frame(Header(.peerWelcome, epoch: own))))
+        switch hello.channel {
+        case .heartbeats:
+            if let old = follower.heartbeats { actions.append(.closePeer(old)) }
+            follower.heartbeats = peer
+        case .log:
+            if let old = follower.log { actions.append(.closePeer(old)) }
+            follower.log = peer
+            follower.durable = .zero
+            follower.unacknowledged = []
+            follower.unacknowledgedBytes = 0
+            startStream(&follower, from: hello.position)
+        }
+        active?.followers[hello.name] = follower
+        active?.absentSince[hello.name] = nil
+        sendMore(to: peer)
+    }
+
+    /// From the log where it reaches back that far, else a snapshot of all.
+    private mutating func startStream(_ follower: inout Follower, from position: LogPosition) {
+        if position != .zero, active?.tail.contains(position) == true {
+            follower.phase = .streaming
+            follower.sent = position.index
+            log(.info, "catch-up", [.init("server", follower.name), .init("from", position.index.number)])
+        } else {
+            follower.phase = .snapshot(SnapshotEncoder(state))
+            follower.sent = state.position.index
+            log(
+                .info, "resync",
+                [
+                    .init("server", follower.name), .init("index", state.position.index.number),
+                    .init("pairs", state.space.count),
+                ])
+        }
+    }
+
+    /// Sends as much of a snapshot as may be on its way at once.
+    mutating func sendMore(to peer: PeerID) {
+        guard let active, let id = follower(of: peer), var follower = active.followers[id], follower.log == peer,
+            case .snapshot(var encoder) = follower.phase
+        else { return }
+        self.active?.followers[id]?.phase = .greeting
+        var sent = 0
+        follower.phase = .streaming
+        while let chunk = encoder.next() {
+            sent += chunk.count
+            actions.append(.sendToPeer(peer, Frame(Header(.snapshotChunk, epoch: active.epoch), payload: chunk)))
+            if sent >= Bounds.snapshotBurstBytes {
+                follower.phase = .snapshot(encoder)
+                break
+            }
+        }
+        self.active?.followers[id] = follower
+    }
+
+    /// Relays what each follower has not been sent yet, as far as its window allows.
+    mutating func sendEntries() {
+        guard let epoch = active?.epoch else { return }
+        for id in active?.followers.keys.sorted() ?? [] {
+            guard var follower = active?.followers[id], let peer = follower.log, case .streaming = follower.phase,
+                let last = active?.tail.last.index
+            else { continue }
+            while follower.sent < last, follower.unacknowledgedBytes < Bounds.windowBytes {
+                guard let run = active?.tail.entries(after: follower.sent, bytes: Bounds.appendBytes),
+                    let newest = run.entries.last?.position.index
+                else {
+                    log(.warn, "follower-too-slow", [.init("server", id)])
+                    followerLost(id, "it fell behind the log that is kept")
+                    break
+                }
+                let append = Append(
+                    previous: run.previous, commit: active?.commit ?? .zero, entries: run.entries.map(\.bytes))
+                actions.append(.sendToPeer(peer, append.frame(epoch: epoch)))
+                let bytes = run.entries.reduce(0) { $0 + $1.bytes.count }
+                follower.sent = newest
+                follower.unacknowledged.append((newest, bytes))
+                follower.unacknowledgedBytes += bytes
+                active?.followers[id] = follower
+            }
+        }
+    }
+
+    /// Keeps what followers still need, within bounds; what was acknowledged by all is kept up to the window's size, for
+    /// those that return soon.
+    mutating func trimTail() {
+        guard let active else { return }
+        let isNeeded = active.followers.values.contains { follower in
+            if case .greeting = follower.phase { return false }
+            return follower.durable < active.tail.last.index
+        }
+        self.active?.tail.trim(toBytes: isNeeded ? Bounds.tailBytes : Bounds.windowBytes)
+    }
+
+    private mutating func receive(_ beat: Heartbeat, _ frame: Frame, from peer: PeerID, _ follower: NodeID) {
+        guard let epoch = active?.epoch else { return }
+        let own = Heartbeat(index: state.position.index, digest: state.space.digest.value)
+        actions.append(
+            .sendToPeer(peer, own.frame(.heartbeatReply, epoch: epoch, sequence: frame.header.sequence)))
+    }
+
+    private mutating func receive(_ reply: AppendReply, from follower: NodeID) {
+        guard reply.durable <= state.position.index else {
+            log(.error, "impossible-position", [.init("server", follower), .init("index", reply.durable.number)])
+            followerLost(follower, "it claims entries that were never made")
+            return
+        }
+        active?.followers[follower]?.acknowledge(reply.durable)
+        advanceCommit()
+        proposeInSync()
+    }
+
+    // MARK: Losing followers
+
+    mutating func followerConnectionLost(_ peer: PeerID) {
+        active?.strangers[peer] = nil
+        if let id = follower(of: peer) { followerLost(id, "the connection was closed") }
+    }
+
+    private mutating func followerLost(_ id: NodeID, _ reason: String) {
+        guard let follower = active?.followers.removeValue(forKey: id) else { return }
+        disconnect(follower)
+        if record?.inSync.contains(id) == true {
+            log(.alert, "passive-lost", [.init("server", id), .init("reason", reason)])
+            // It was connected: it is not waited for, the switch is asked at once.
+            active?.absentSince[id] = Instant(nanoseconds: .min / 2)
+        } else {
+            log(.info, "follower-left", [.init("server", id), .init("reason", reason)])
+        }
+        if active?.stopping == nil { proposeInSync() }
+    }
+
+    mutating func disconnect(_ follower: Follower) {
+        for peer in [follower.heartbeats, follower.log] {
+            if let peer { actions.append(.closePeer(peer)) }
+        }
+    }
+
+    mutating func tickAsActive(stalled: Bool) {
+        guard let active else { return }
+        for (id, follower) in active.followers.sorted(by: { $0.key < $1.key }) {
+            if stalled {
+                self.active?.followers[id]?.lastHeard = moment.instant
+            } else if moment.instant.duration(since: follower.lastHeard) > settings.heartbeatTimeout {
+                followerLost(id, "no heartbeat for \(settings.heartbeatTimeout.wholeMilliseconds) ms")
+            }
+        }
+        for (peer, since) in active.strangers.sorted(by: { $0.key.number < $1.key.number })
+        where moment.instant.duration(since: since) > Timing.helloTimeout {
+            self.active?.strangers[peer] = nil
+            actions.append(.closePeer(peer))
+        }
+        noteAbsentMembers()
+        proposeInSync()
+    }
+
+    // MARK: The in-sync set
+
+    /// Remembers since when members of the in-sync set have been without a log connection.
+    mutating func noteAbsentMembers() {
+        guard let record, let active else { return }
+        for member in record.inSync where member != name {
+            if active.followers[member]?.log != nil {
+                self.active?.absentSince[member] = nil
+            } else if active.absentSince[member] == nil {
+                self.active?.absentSince[member] = moment.instant
+            }
+        }
+    }
+
+    /// Asks the switch for the in-sync set that the followers' state calls for: without those that are gone, with those
+    /// that hold every entry that was ever acknowledged.
+    mutating func proposeInSync() {
+        guard let active, let record, record.active == name, pendingSwitch == nil else { return }
+        var wanted = Set(record.inSync)
+        for member in record.inSync where member != name {
+            guard let since = active.absentSince[member] else { continue }
+            let patience = members[member] == nil ? .zero : settings.heartbeatTimeout
+            if moment.instant.duration(since: since) >= patience { wanted.remove(member) }
+        }
+        for follower in active.followers.values {
+            if case .streaming = follower.phase, follower.heartbeats != nil, follower.durable >= active.commit,
+                follower.durable > .zero
+            {
+                wanted.insert(follower.name)
+            }
+        }
+        requestInSync(wanted.sorted())
+    }
+
+    /// The switch has recorded another set.
+    mutating func inSyncChanged(from previous: SwitchRecord?) {
+        guard let record, let active else { return }
+        let before = Set(previous?.inSync ?? [])
+        let now = Set(record.inSync)
+        for gone in before.subtracting(now).sorted() {
+            self.active?.absentSince[gone] = nil
+            log(.info, "insync-shrunk", [.init("server", gone), .init("epoch", active.epoch.number)])
+        }
+        if before.count > 1, now.count == 1, active.stopping == nil {
+            log(.alert, "not-redundant", [.init("server", name), .init("epoch", active.epoch.number)])
+            actions.append(.passiveMissing)
+        }
+        for new in now.subtracting(before).sorted() {
+            let event = before.count == 1 ? "redundancy-restored" : "insync-grown"
+            log(
+                before.count == 1 ? .alert : .info, event,
+                [.init("server", new), .init("active", name), .init("epoch", active.epoch.number)])
+        }
+        advanceCommit()
+        proposeInSync()
+    }
+}

@@ -1,0 +1,292 @@
+import TupleCore
+import TupleStore
+import WireProtocol
+
+/// What only a server that follows has: its link to the active one, of two connections.
+struct Passive: Sendable {
+    let target: Target
+    var phase = Phase.waiting
+    var heartbeats: PeerID?
+    var log: PeerID?
+    var heartbeatsWelcomed = false
+    var lastHeard: Instant
+    var lastBeat: Instant?
+    var lastDial: Instant?
+    /// Why the link was lost, once it was; nil while it stands or has never been tried.
+    var lostReason: String?
+    /// Since when the proxy has been without the active server.
+    var unregisteredSince: Instant?
+    /// The active server's last entry, as its heartbeat said.
+    var heardIndex = LogIndex.zero
+
+    struct Target: Hashable, Sendable {
+        var name: NodeID
+        var address: String
+        var epoch: Epoch
+    }
+
+    enum Phase: Sendable {
+        case waiting
+        case dialing
+        /// Connected, the hello sent.
+        case joining
+        case receiving(SnapshotDecoder)
+        case following
+    }
+
+    var isLinked: Bool {
+        switch phase {
+        case .waiting, .dialing: false
+        case .joining, .receiving, .following: heartbeatsWelcomed
+        }
+    }
+
+    func owns(_ peer: PeerID) -> Bool { heartbeats == peer || log == peer }
+
+    func lag(behind index: LogIndex) -> UInt64 { heardIndex > index ? heardIndex.number - index.number : 0 }
+}
+
+extension Replica {
+    /// Follows the active server of `record`; a link to that very one is kept.
+    mutating func follow(_ record: SwitchRecord) {
+        let address = members[record.active]
+        if let passive, passive.target.name == record.active, passive.target.epoch == record.epoch,
+            address == nil || passive.target.address == address
+        {
+            notePresence(of: record.active)
+            return
+        }
+        abandonLink()
+        passive = Passive(
+            target: .init(name: record.active, address: address ?? "", epoch: record.epoch),
+            lastHeard: moment.instant)
+        notePresence(of: record.active)
+        dialIfPossible()
+    }
+
+    private mutating func notePresence(of active: NodeID) {
+        if members[active] != nil || proxy != .registered {
+            passive?.unregisteredSince = nil
+        } else if passive?.unregisteredSince == nil {
+            passive?.unregisteredSince = moment.instant
+        }
+    }
+
+    private mutating func dialIfPossible() {
+        guard mayFollow, let passive, case .waiting = passive.phase, !passive.target.address.isEmpty,
+            !isInstalling
+        else { return }
+        if let last = passive.lastDial, moment.instant.duration(since: last) < Timing.redial { return }
+        let beats = nextPeer()
+        let log = nextPeer()
+        self.passive?.phase = .dialing
+        self.passive?.lastDial = moment.instant
+        self.passive?.lastHeard = moment.instant
+        self.passive?.heartbeats = beats
+        self.passive?.log = log
+        self.passive?.heartbeatsWelcomed = false
+        actions.append(.dial(beats, address: passive.target.address, channel: .heartbeats))
+        actions.append(.dial(log, address: passive.target.address, channel: .log))
+    }
+
+    /// A dialled connection stands: say who is there.
+    mutating func greet(_ peer: PeerID) {
+        guard let passive, passive.owns(peer), let record else {
+            actions.append(.closePeer(peer))
+            return
+        }
+        let isLog = passive.log == peer
+        let hello = PeerHello(
+            channel: isLog ? .log : .heartbeats, name: name, cluster: record.cluster,
+            position: isSuspect ? .zero : state.position)
+        actions.append(.sendToPeer(peer, hello.frame(epoch: passive.target.epoch)))
+        if isLog { self.passive?.phase = .joining }
+    }
+
+    mutating func receiveAsPassive(_ frame: Frame, from peer: PeerID) {
+        guard let passive, passive.owns(peer) else {
+            refuse(peer, "\(name) is passive")
+            return
+        }
+        if frame.type == .peerRefused {
+            let message = (try? PeerRefused(frame.payload).message) ?? ""
+            log(.warn, "peer-refused", [.init("server", passive.target.name), .init("reason", message)])
+            linkLost("it refused: \(message)")
+            return
+        }
+        guard frame.header.epoch == passive.target.epoch else {
+            linkLost("a frame of epoch \(frame.header.epoch.number) came")
+            return
+        }
+        self.passive?.lastHeard = moment.instant
+        do throws(DecodingError) {
+            switch frame.type {
+            case .peerWelcome: welcomed(peer)
+            case .heartbeatReply: receive(try Heartbeat(frame.payload))
+            case .append: receive(try Append(frame.payload))
+            case .snapshotChunk: receive(snapshotChunk: frame.payload)
+            case .stop: finish(.shutdown)
+            default: log(.warn, "unexpected-frame", [.init("type", "\(frame.type)")])
+            }
+        } catch {
+            log(.error, "malformed-frame", [.init("type", "\(frame.type)")])
+            linkLost("it sent a malformed frame")
+        }
+    }
+
+    private mutating func welcomed(_ peer: PeerID) {
+        if passive?.heartbeats == peer {
+            passive?.heartbeatsWelcomed = true
+            beat()
+        }
+        if passive?.log == peer {
+            // Another server may have become suspect of us in between; what is behind us does not count any more.
+            passive?.lostReason = nil
+        }
+    }
+
+    private mutating func beat() {
+        guard let passive, let peer = passive.heartbeats, passive.heartbeatsWelcomed else { return }
+        self.passive?.lastBeat = moment.instant
+        let beat = Heartbeat(index: state.position.index, digest: state.space.digest.value)
+        actions.append(
+            .sendToPeer(peer, beat.frame(.heartbeat, epoch: passive.target.epoch, sequence: nextSequence())))
+    }
+
+    private mutating func receive(_ beat: Heartbeat) {
+        passive?.heardIndex = beat.index
+        guard case .following = passive?.phase, beat.index == state.position.index,
+            beat.digest != state.space.digest.value
+        else { return }
+        diverged("at entry \(beat.index.number) the digests differ")
+    }
+
+    private mutating func diverged(_ what: String) {
+        log(.alert, "divergence", [.init("server", name), .init("what", what)])
+        isSuspect = true
+        linkLost("this copy has to be made anew")
+    }
+
+    // MARK: The relayed log
+
+    private mutating func receive(_ append: Append) {
+        if case .joining = passive?.phase {
+            passive?.phase = .following
+            log(.info, "following", [.init("active", passive?.target.name.name ?? "")])
+        }
+        guard case .following = passive?.phase, append.previous == state.position else {
+            linkLost("its log does not continue this one")
+            return
+        }
+        for bytes in append.entries {
+            do throws(DecodingError) {
+                let entry = try LogEntry(decoding: bytes)
+                do throws(ReplicatedState.ApplyError) {
+                    try take(entry, bytes: bytes)
+                } catch {
+                    diverged("entry \(entry.position.index.number) does not fit: \(error)")
+                    return
+                }
+            } catch {
+                diverged("an entry cannot be read: \(error)")
+                return
+            }
+        }
+        let heard = passive?.heardIndex ?? .zero
+        passive?.heardIndex = max(heard, state.position.index)
+    }
+
+    private mutating func receive(snapshotChunk chunk: [UInt8]) {
+        guard var decoder = passive?.takeDecoder() else {
+            linkLost("a snapshot came out of turn")
+            return
+        }
+        do throws(SnapshotError) {
+            guard let received = try decoder.append(chunk) else {
+                passive?.phase = .receiving(decoder)
+                return
+            }
+            guard received.space.rule == settings.rule else {
+                finish(
+                    .failed(
+                        "the space's elements are '\(received.space.rule.name)', but --elements is '\(settings.rule.name)'"
+                    ))
+                return
+            }
+            state = received
+            unjournaled = []
+            isInstalling = true
+            durable = .zero
+            passive?.phase = .following
+            actions.append(.installSnapshot(received))
+            log(
+                .info, "resynced",
+                [.init("index", received.position.index.number), .init("pairs", received.space.count)])
+            if isSuspect { log(.alert, "repaired", [.init("server", name), .init("from", passive?.target.name.name ?? "")]) }
+            isSuspect = false
+        } catch {
+            linkLost("its snapshot cannot be used: \(error)")
+        }
+    }
+
+    /// Tells the active server how far this copy is durable.
+    mutating func acknowledge() {
+        guard let passive, let peer = passive.log, case .following = passive.phase, !isInstalling else { return }
+        actions.append(.sendToPeer(peer, AppendReply(durable: durable).frame(epoch: passive.target.epoch)))
+    }
+
+    // MARK: Losing the active server
+
+    mutating func linkLost(_ reason: String) {
+        guard let passive else { return }
+        if passive.isLinked {
+            log(
+                .alert, "active-lost",
+                [.init("server", passive.target.name), .init("epoch", passive.target.epoch.number), .init("reason", reason)])
+        }
+        abandonLink()
+        self.passive?.lostReason = reason
+        considerTakeOver()
+    }
+
+    /// Closes the link without a word.
+    mutating func abandonLink() {
+        guard let passive else { return }
+        for peer in [passive.heartbeats, passive.log] {
+            if let peer { actions.append(.closePeer(peer)) }
+        }
+        self.passive?.heartbeats = nil
+        self.passive?.log = nil
+        self.passive?.heartbeatsWelcomed = false
+        self.passive?.phase = .waiting
+    }
+
+    mutating func tickAsPassive(stalled: Bool) {
+        guard let passive else { return }
+        notePresence(of: passive.target.name)
+        if case .waiting = passive.phase {
+            dialIfPossible()
+            return
+        }
+        if stalled { self.passive?.lastHeard = moment.instant }
+        let silence = moment.instant.duration(since: self.passive?.lastHeard ?? moment.instant)
+        if silence > settings.heartbeatTimeout {
+            linkLost("silent for \(silence.wholeMilliseconds) ms")
+            return
+        }
+        if passive.lastBeat.map({ moment.instant.duration(since: $0) >= settings.heartbeatInterval }) ?? true { beat() }
+    }
+}
+
+extension Passive {
+    /// The decoder, taken out so that it is changed in place; nil where no snapshot is expected.
+    fileprivate mutating func takeDecoder() -> SnapshotDecoder? {
+        switch phase {
+        case .joining: return SnapshotDecoder()
+        case .receiving(let decoder):
+            phase = .joining
+            return decoder
+        case .waiting, .dialing, .following: return nil
+        }
+    }
+}

@@ -1,0 +1,180 @@
+import TupleCore
+import TupleStore
+import WireProtocol
+
+/// The server's side of the switch: registering, views, asking for a takeover or another in-sync set.
+extension Replica {
+    mutating func registerWithProxy() {
+        proxy = .registering
+        let register = Register(
+            name: name, address: settings.address, rule: settings.rule, activeEpoch: active?.epoch ?? .zero,
+            position: state.position, record: record)
+        actions.append(.sendToProxy(register.frame))
+    }
+
+    mutating func proxyLost() {
+        guard proxy != .down else { return }
+        proxy = .down
+        members = [:]
+        log(.warn, "proxy-lost")
+        // Whether the switch has carried out what was asked is told by the next view. Until then an active server counts
+        // everybody who was asked for as required; see `Active.required`.
+        if case .takeOver = pendingSwitch?.kind { pendingSwitch = nil }
+        pendingSwitch?.askedAt = Instant(nanoseconds: .max / 2)
+        active?.requestsLost()
+    }
+
+    mutating func receiveFromProxy(_ frame: Frame) {
+        do throws(DecodingError) {
+            switch frame.type {
+            case .view: receive(try View(frame.payload))
+            case .switchReply: receive(try SwitchReply(frame.payload), sequence: frame.header.sequence)
+            case .registerRefused: registerRefused(try RegisterRefused(frame.payload))
+            case .request: serve(frame)
+            case .probe: actions.append(.sendToProxy(reply(.probeReply, to: frame)))
+            case .statusQuery:
+                var status = status
+                if let passive { status.lag = passive.lag(behind: state.position.index) }
+                actions.append(.sendToProxy(status.frame(sequence: frame.header.sequence)))
+            case .shutdown: beginShutdown()
+            case .stop: finish(.shutdown)
+            case .resync: resyncOrdered()
+            default: log(.warn, "unexpected-frame", [.init("from", "proxy"), .init("type", "\(frame.type)")])
+            }
+        } catch {
+            log(.error, "malformed-frame", [.init("from", "proxy"), .init("type", "\(frame.type)")])
+            actions.append(.reconnectToProxy)
+        }
+    }
+
+    private func reply(_ type: FrameType, to frame: Frame) -> Frame {
+        Frame(Header(type, sequence: frame.header.sequence, epoch: active?.epoch ?? .zero))
+    }
+
+    private mutating func registerRefused(_ refusal: RegisterRefused) {
+        if refusal.isFinal {
+            finish(.failed(refusal.message))
+        } else {
+            log(.warn, "register-refused", [.init("reason", refusal.message)])
+            proxyLost()
+            actions.append(.reconnectToProxy)
+        }
+    }
+
+    private mutating func receive(_ view: View) {
+        if proxy == .registering { log(.info, "registered", [.init("role", role)]) }
+        proxy = .registered
+        members = [:]
+        for member in view.members { members[member.name] = member.address }
+        // On this connection everything before the view has been carried out or never will be.
+        if case .changeInSync = pendingSwitch?.kind, pendingSwitch?.askedAt == Instant(nanoseconds: .max / 2) {
+            pendingSwitch = nil
+        }
+        adopt(view.record)
+        considerTakeOver()
+    }
+
+    private mutating func receive(_ reply: SwitchReply, sequence: RequestSequence) {
+        guard let pending = pendingSwitch, pending.sequence == sequence else { return }
+        pendingSwitch = nil
+        switch pending.kind {
+        case .takeOver:
+            if reply.granted, let record = reply.record, record.active == name, active == nil {
+                becomeActive(record)
+            } else {
+                log(.info, "takeover-refused", [.init("reason", reply.message)])
+                adopt(reply.record)
+            }
+        case .changeInSync:
+            if !reply.granted { log(.warn, "insync-refused", [.init("reason", reply.message)]) }
+            adopt(reply.record)
+        }
+    }
+
+    /// Takes the record over where it is newer than the one that is known, and acts on it.
+    private mutating func adopt(_ newer: SwitchRecord?) {
+        guard let newer else { return }
+        if let known = record {
+            guard newer.cluster == known.cluster, newer.version >= known.version else { return }
+        }
+        let previous = record
+        if newer != previous {
+            record = newer
+            actions.append(.remember(newer))
+        }
+        if let active {
+            if newer.active == name, newer.epoch == active.epoch {
+                inSyncChanged(from: previous)
+            } else {
+                stepDown(newer)
+            }
+        } else if newer.active == name {
+            // Granted to an earlier life of this server: it asks anew, for an epoch of its own.
+            abandonLink()
+            passive = nil
+        } else {
+            follow(newer)
+        }
+    }
+
+    /// Asks for the switch where the rules allow it: founding a cluster, coming back as the recorded active server, or in
+    /// place of an active server that is out of reach.
+    mutating func considerTakeOver() {
+        guard proxy == .registered, pendingSwitch == nil, active == nil, !isSuspect, !isFinished else { return }
+        guard let reason = takeOverReason() else { return }
+        if let last = lastTakeOverAsked, moment.instant.duration(since: last) < Timing.takeOverRetry { return }
+        lastTakeOverAsked = moment.instant
+        let sequence = nextSequence()
+        pendingSwitch = PendingSwitch(sequence: sequence, kind: .takeOver, askedAt: moment.instant)
+        let request = SwitchRequest.takeOver(epoch: record?.epoch ?? .zero, reason: reason)
+        actions.append(.sendToProxy(request.frame(sequence: sequence)))
+    }
+
+    private func takeOverReason() -> String? {
+        guard let record else { return "founding the cluster" }
+        guard record.inSync.contains(name) else { return nil }
+        if record.active == name { return "coming back as the active server" }
+        guard let passive else { return nil }
+        if let reason = passive.lostReason { return reason }
+        guard members[record.active] == nil else { return nil }
+        if !passive.isLinked { return "the active server is not registered" }
+        // The peer hears it, the proxy does not: it gets a moment to reconnect.
+        guard let since = passive.unregisteredSince,
+            moment.instant.duration(since: since) > Timing.proxyLostActivePatience
+        else { return nil }
+        return "the active server has lost the proxy"
+    }
+
+    /// The active server wants the switch to record another in-sync set.
+    mutating func requestInSync(_ inSync: [NodeID]) {
+        guard proxy == .registered, pendingSwitch == nil, let record, record.inSync != inSync else { return }
+        let sequence = nextSequence()
+        pendingSwitch = PendingSwitch(sequence: sequence, kind: .changeInSync(inSync), askedAt: moment.instant)
+        let request = SwitchRequest.changeInSync(epoch: record.epoch, version: record.version, inSync: inSync)
+        actions.append(.sendToProxy(request.frame(sequence: sequence)))
+    }
+
+    private mutating func resyncOrdered() {
+        mayFollow = true
+        guard active == nil else { return }
+        log(.info, "resync-ordered")
+        if let record, record.active != name { follow(record) }
+    }
+
+    private mutating func stepDown(_ record: SwitchRecord) {
+        log(
+            .alert, "deposed",
+            [
+                .init("server", name), .init("epoch", active?.epoch.number ?? 0),
+                .init("active", record.active), .init("newEpoch", record.epoch.number),
+            ])
+        for follower in active?.followers.values.map({ $0 }) ?? [] { disconnect(follower) }
+        for stranger in active?.strangers.keys.sorted(by: { $0.number < $1.number }) ?? [] {
+            actions.append(.closePeer(stranger))
+        }
+        active = nil
+        pendingSwitch = nil
+        mayFollow = settings.resync == .auto
+        follow(record)
+    }
+}

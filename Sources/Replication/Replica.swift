@@ -1,0 +1,207 @@
+public import TupleCore
+public import TupleStore
+public import WireProtocol
+
+/// One server's part in the replication of the space, as a state machine: it is told what happens and says what is to be
+/// done; it does nothing itself.
+///
+/// The rules it keeps are those of `specs/0001-system-model.md`; its parts are in the files beside this one: the switch,
+/// the active role, the active server's followers, the passive role.
+public struct Replica {
+    public let settings: ReplicaSettings
+    /// The space as this server has it.
+    public internal(set) var state: ReplicatedState
+    /// The switch's record as this server last saw it.
+    public internal(set) var record: SwitchRecord?
+    /// This server's own journal holds the log durably up to here.
+    public internal(set) var durable: LogIndex
+
+    var proxy = ProxyLink.down
+    /// The registered servers and where they are reached.
+    var members: [NodeID: String] = [:]
+    /// A request to the switch that is on its way; one at a time.
+    var pendingSwitch: PendingSwitch?
+    var lastTakeOverAsked: Instant?
+    /// Set while this server is the active one.
+    var active: Active?
+    /// Set while this server follows, or tries to follow, an active one. Never together with ``active``.
+    var passive: Passive?
+    /// Whether it may become a follower by itself; an operator's word sets it where ``ReplicaSettings/resync`` is manual.
+    var mayFollow: Bool
+    /// This copy must be replaced by a snapshot before it may serve: it was found to differ from the active server's.
+    var isSuspect = false
+
+    /// Entries that wait for the next flush, or for the installation of a snapshot.
+    var unjournaled: [JournalEntry] = []
+    var isInstalling = false
+    var isFinished = false
+
+    let matcher = Matcher()
+    var moment: Moment
+    var actions: [Action] = []
+    private var lastTick: Instant?
+    private var lastSequence: UInt64 = 0
+    private var lastPeer: UInt64 = 0
+
+    enum ProxyLink: Hashable, Sendable {
+        case down
+        /// Registered, but no view has come yet.
+        case registering
+        case registered
+    }
+
+    struct PendingSwitch: Sendable {
+        var sequence: RequestSequence
+        var kind: Kind
+        var askedAt: Instant
+        enum Kind: Hashable, Sendable {
+            case takeOver
+            case changeInSync([NodeID])
+        }
+    }
+
+    /// A server as recovered from its data directory.
+    ///
+    /// - Parameters:
+    ///   - state: what snapshot and journal gave; all of it durable.
+    ///   - record: the last record it saw; nil where the directory is new.
+    public init(settings: ReplicaSettings, state: ReplicatedState, record: SwitchRecord?, at moment: Moment) {
+        self.settings = settings
+        self.state = state
+        self.record = record
+        self.moment = moment
+        durable = state.position.index
+        mayFollow = settings.resync == .auto || record == nil
+    }
+
+    var name: NodeID { settings.name }
+
+    /// Takes in what has happened, and gives what is to be done about it, in order.
+    public mutating func step(_ event: Event, at moment: Moment) -> [Action] {
+        self.moment = moment
+        guard !isFinished else { return [] }
+        switch event {
+        case .proxyConnected: registerWithProxy()
+        case .proxyLost: proxyLost()
+        case .proxyFrame(let frame): receiveFromProxy(frame)
+        case .peerAccepted(let peer): active?.strangers[peer] = moment.instant
+        case .peerFrame(let peer, let frame): receive(frame, from: peer)
+        case .peerLost(let peer): peerLost(peer)
+        case .dialed(let peer): greet(peer)
+        case .peerDrained(let peer): sendMore(to: peer)
+        case .durable(let index): durable(upTo: index)
+        case .snapshotInstalled(let position): snapshotInstalled(position)
+        case .flush: flush()
+        case .tick: tick()
+        }
+        defer { actions = [] }
+        return actions
+    }
+
+    private mutating func receive(_ frame: Frame, from peer: PeerID) {
+        if active != nil {
+            receiveAsActive(frame, from: peer)
+        } else if passive != nil {
+            receiveAsPassive(frame, from: peer)
+        } else {
+            refuse(peer, "\(name) is not active")
+        }
+    }
+
+    private mutating func peerLost(_ peer: PeerID) {
+        if active != nil { followerConnectionLost(peer) }
+        if passive?.owns(peer) == true { linkLost("the connection was closed") }
+    }
+
+    private mutating func tick() {
+        // A process that was itself stopped or starved must not blame the others for the silence.
+        let stalled = lastTick.map { moment.instant.duration(since: $0) > settings.heartbeatInterval * 2 } ?? false
+        lastTick = moment.instant
+        if let pending = pendingSwitch, moment.instant.duration(since: pending.askedAt) > Timing.switchReplyTimeout {
+            log(.warn, "switch-timeout", [.init("after", Timing.switchReplyTimeout)])
+            proxyLost()
+            actions.append(.reconnectToProxy)
+        }
+        if active != nil { tickAsActive(stalled: stalled) }
+        if passive != nil { tickAsPassive(stalled: stalled) }
+        considerTakeOver()
+    }
+
+    /// Everything that was decided in this step goes out: journal and followers in parallel, then the answers whose
+    /// entries are safe.
+    private mutating func flush() {
+        if !isInstalling, let first = unjournaled.first {
+            actions.append(.appendToJournal(first: first.position, entries: unjournaled))
+            unjournaled = []
+        }
+        if active != nil { flushAsActive() }
+    }
+
+    private mutating func durable(upTo index: LogIndex) {
+        guard !isInstalling, index > durable, index <= state.position.index else { return }
+        durable = index
+        if active != nil { advanceCommit() }
+        acknowledge()
+    }
+
+    private mutating func snapshotInstalled(_ position: LogPosition) {
+        guard isInstalling else { return }
+        isInstalling = false
+        durable = position.index
+        acknowledge()
+    }
+
+    /// Appends an entry of the log to this copy.
+    mutating func take(_ entry: LogEntry, bytes: [UInt8]) throws(ReplicatedState.ApplyError) {
+        try state.apply(entry)
+        unjournaled.append(JournalEntry(position: entry.position, bytes: bytes))
+    }
+
+    mutating func nextSequence() -> RequestSequence {
+        lastSequence += 1
+        return RequestSequence(lastSequence)
+    }
+
+    /// Peers that this server dials are numbered here, downwards from the top; those that it accepts, by the runtime.
+    mutating func nextPeer() -> PeerID {
+        lastPeer += 1
+        return PeerID(UInt64.max - lastPeer)
+    }
+
+    mutating func log(_ level: LogLine.Level, _ event: String, _ fields: [LogLine.Field] = []) {
+        actions.append(.log(LogLine(level, event, fields)))
+    }
+
+    mutating func refuse(_ peer: PeerID, _ message: String) {
+        actions.append(.sendToPeer(peer, PeerRefused(message: message).frame(epoch: record?.epoch ?? .zero)))
+        actions.append(.closePeer(peer))
+    }
+
+    mutating func finish(_ ending: Ending) {
+        isFinished = true
+        actions.append(.finish(ending))
+    }
+
+    var role: String { active != nil ? "active" : "passive" }
+
+    /// What it says of itself.
+    public var status: ServerStatus {
+        let followers = (active?.followers ?? [:]).values.sorted { $0.name < $1.name }
+        return ServerStatus(
+            role: role, state: activity, position: state.position, lag: 0, pairs: UInt64(state.space.count),
+            digest: state.space.digest.value,
+            followers: followers.map { .init(name: $0.name, index: $0.durable) })
+    }
+
+    private var activity: String {
+        if let active { return active.stopping == nil ? "serving" : "stopping" }
+        guard let passive else { return "waiting" }
+        if isInstalling { return "resyncing" }
+        return switch passive.phase {
+        case .waiting: mayFollow ? "joining" : "waiting"
+        case .dialing, .joining: "joining"
+        case .receiving: "resyncing"
+        case .following: "following"
+        }
+    }
+}

@@ -1,0 +1,71 @@
+public import TupleCore
+
+/// What an operator can set of a server.
+public struct ReplicaSettings: Sendable {
+    public var name: NodeID
+    /// Where other servers reach this one.
+    public var address: String
+    public var rule: ElementRule
+    /// How often a heartbeat is sent.
+    public var heartbeatInterval: Duration
+    /// How many heartbeats in a row may be missed before the peer counts as lost.
+    public var heartbeatMisses: Int
+    public var resync: Resync
+    /// Pairs that the founder of a new cluster begins with.
+    public var imported: [Pair]
+
+    /// How a server that has failed comes back.
+    public enum Resync: String, Sendable, CaseIterable {
+        /// By itself.
+        case auto
+        /// When an operator says so (`twinspace resync NAME`).
+        case manual
+    }
+
+    public init(
+        name: NodeID, address: String, rule: ElementRule, heartbeatInterval: Duration, heartbeatMisses: Int,
+        resync: Resync, imported: [Pair] = []
+    ) {
+        self.name = name
+        self.address = address
+        self.rule = rule
+        self.heartbeatInterval = heartbeatInterval
+        self.heartbeatMisses = heartbeatMisses
+        self.resync = resync
+        self.imported = imported
+    }
+
+    /// Silence for longer than this is a lost peer.
+    var heartbeatTimeout: Duration { heartbeatInterval * heartbeatMisses }
+}
+
+/// Constants of the replication protocol that are not the operator's to set.
+enum Timing {
+    /// How long a passive server that hears the active one waits before it asks for the switch, when the proxy has lost
+    /// the active server (time for that one to reconnect).
+    static let proxyLostActivePatience = Duration.milliseconds(1_000)
+    /// How long after a refused takeover it is asked for again, while the reason lasts.
+    static let takeOverRetry = Duration.milliseconds(100)
+    /// How long between attempts to reach the active server.
+    static let redial = Duration.milliseconds(100)
+    /// How long a switch request may go unanswered before the connection to the proxy counts as dead.
+    static let switchReplyTimeout = Duration.milliseconds(2_000)
+    /// How long a peer may take to say hello.
+    static let helloTimeout = Duration.milliseconds(2_000)
+    /// How long shutdown waits for answers and passive servers.
+    static let shutdownPatience = Duration.milliseconds(3_000)
+}
+
+/// Bounds of the replication protocol.
+enum Bounds {
+    /// Bytes of entries kept in memory for followers that are behind.
+    static let tailBytes = 256 * 1_048_576
+    /// Bytes of entries that are sent to a follower before it must have acknowledged some.
+    static let windowBytes = 32 * 1_048_576
+    /// Bytes of entries in one append frame.
+    static let appendBytes = 1_048_576
+    /// Bytes of a snapshot that are sent before the connection must have drained.
+    static let snapshotBurstBytes = 1_048_576
+    /// Pairs of an import that go into one log entry.
+    static let importPairsPerEntry = 1_000
+}

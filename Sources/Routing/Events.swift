@@ -1,0 +1,60 @@
+public import TupleCore
+public import WireProtocol
+
+/// A connection on the servers' service access point, numbered by the runtime; a number is never used again.
+public struct ServerLink: Hashable, Comparable, Sendable {
+    public var number: UInt64
+    public init(_ number: UInt64) { self.number = number }
+    public static func < (a: ServerLink, b: ServerLink) -> Bool { a.number < b.number }
+}
+
+/// A connection on the operators' service access point.
+public struct OperatorLink: Hashable, Sendable {
+    public var number: UInt64
+    public init(_ number: UInt64) { self.number = number }
+}
+
+/// Someone who asked for the status other than by an operator's connection.
+public struct StatusToken: Hashable, Sendable {
+    public var number: UInt64
+    public init(_ number: UInt64) { self.number = number }
+}
+
+/// What happens to the proxy. A client is known by the connection indicator that its requests are tagged with.
+public enum Event: Sendable {
+    case clientConnected(ConnectionIndicator)
+    case clientFrame(ConnectionIndicator, Frame)
+    case clientClosed(ConnectionIndicator)
+    case serverConnected(ServerLink)
+    case serverFrame(ServerLink, Frame)
+    case serverClosed(ServerLink)
+    case operatorConnected(OperatorLink)
+    case operatorFrame(OperatorLink, Frame)
+    case operatorClosed(OperatorLink)
+    case statusAsked(StatusToken)
+    /// The process was told to end.
+    case terminated
+    /// A regular tick, every ``RouterSettings/tick``.
+    case tick
+}
+
+/// What the proxy wants done, in this order.
+public enum Action: Sendable {
+    /// Make the record durable before any later action; where that fails, the process must end.
+    case persist(SwitchRecord)
+    case sendToClient(ConnectionIndicator, Frame)
+    /// Close it when all that was sent has left.
+    case closeClient(ConnectionIndicator)
+    /// Stop, or go on, reading from a client that has too much on its way.
+    case pauseClient(ConnectionIndicator, Bool)
+    case sendToServer(ServerLink, Frame)
+    case closeServer(ServerLink)
+    case sendToOperator(OperatorLink, Frame)
+    case closeOperator(OperatorLink)
+    case status(StatusToken, Term)
+    case log(LogLine)
+    /// Take no new connections any more.
+    case stopListening
+    /// Everything is said: flush what is on its way, and end.
+    case finish
+}

@@ -1,0 +1,201 @@
+import TupleCore
+import WireProtocol
+
+/// A connection of a server.
+struct Server: Sendable {
+    var since: Instant
+    /// Nil until it has registered.
+    var name: NodeID?
+    var address = ""
+    var rule = ElementRule.alphanumeric
+    /// The record it brought; nil where its data directory was new.
+    var record: SwitchRecord?
+    /// Whether its copy may be promoted: it is not new, or the active server has vouched for it since.
+    var isEligible = false
+    /// Where another connection claims the same name: until when this one has time to answer.
+    var challengedUntil: Instant?
+
+    init(since: Instant) { self.since = since }
+}
+
+extension Router {
+    mutating func receive(_ frame: Frame, from link: ServerLink) {
+        guard let server = servers[link] else { return }
+        guard server.name != nil else {
+            register(frame, link)
+            return
+        }
+        servers[link]?.challengedUntil = nil
+        switch frame.type {
+        case .response: response(frame, from: link)
+        case .takeOver, .changeInSync: switchRequest(frame, from: link)
+        case .probeReply: probeReply(frame, from: link)
+        case .statusReply: statusReply(frame, from: link)
+        case .shutdown: activeIsGoing(link)
+        default:
+            drop(link, "it sent a frame of type \(frame.type)")
+        }
+    }
+
+    private mutating func response(_ frame: Frame, from link: ServerLink) {
+        guard link == route, frame.header.epoch == record?.epoch else {
+            discarded += 1
+            return
+        }
+        relay(frame)
+    }
+
+    // MARK: Registration
+
+    private mutating func register(_ frame: Frame, _ link: ServerLink) {
+        guard frame.type == .register, let register = try? Register(frame.payload) else {
+            drop(link, "its first frame was no registration")
+            return
+        }
+        if let refusal = refusal(of: register, link) {
+            log(.warn, "register-refused", [.init("server", register.name), .init("reason", refusal.message)])
+            actions.append(.sendToServer(link, refusal.frame))
+            actions.append(.closeServer(link))
+            servers[link] = nil
+            return
+        }
+        servers[link]?.name = register.name
+        servers[link]?.address = register.address
+        servers[link]?.rule = register.rule
+        servers[link]?.record = register.record
+        servers[link]?.isEligible = register.record != nil
+        log(
+            .info, "server-registered",
+            [
+                .init("server", register.name), .init("address", register.address),
+                .init("index", register.position.index.number),
+            ])
+        reconcile(register)
+        if let record, record.active == register.name, register.activeEpoch == record.epoch {
+            // It was active all the time; only the connection, or this proxy, was away.
+            routeEstablished(link)
+        }
+        broadcast()
+        if route == link { replay() }
+    }
+
+    private mutating func refusal(of register: Register, _ link: ServerLink) -> RegisterRefused? {
+        guard shutdown == nil else { return RegisterRefused(isFinal: false, message: "the service is shutting down") }
+        if let other = servers.first(where: { $0.key != link && $0.value.name == register.name })?.key {
+            if servers[other]?.challengedUntil == nil {
+                servers[other]?.challengedUntil = now.advanced(by: RouterSettings.probeTime)
+                actions.append(.sendToServer(other, Frame(Header(.probe, sequence: nextSequence()))))
+            }
+            return RegisterRefused(
+                isFinal: false, message: "a server named \(register.name) is connected already; names must differ")
+        }
+        guard let record else { return nil }
+        if let theirs = register.record, theirs.cluster != record.cluster {
+            return RegisterRefused(
+                isFinal: true,
+                message:
+                    "its data belong to cluster \(theirs.cluster.number), this proxy to \(record.cluster.number): give it an empty --data directory, or the right --proxy"
+            )
+        }
+        if register.rule != record.rule {
+            return RegisterRefused(
+                isFinal: true,
+                message:
+                    "the space was created with --elements \(record.rule.name), the server was started with --elements \(register.rule.name): the setting belongs to the space and cannot be changed"
+            )
+        }
+        return nil
+    }
+
+    /// Holds the record against the one that a server brought.
+    private mutating func reconcile(_ register: Register) {
+        if let theirs = register.record, theirs.version > record?.version ?? 0 {
+            if !isRebuilding {
+                log(
+                    .alert, "switch-record-lost",
+                    [.init("server", register.name), .init("version", theirs.version)])
+            }
+            isRebuilding = true
+            record = nil
+        }
+        if isRebuilding { rebuild() }
+        guard var record, register.record == nil, record.inSync.contains(register.name) else { return }
+        // Its data directory is new: it does not hold what it is recorded to hold.
+        log(.alert, "copy-lost", [.init("server", register.name)])
+        guard register.name != record.active else { return }
+        record.inSync.removeAll { $0 == register.name }
+        record.version += 1
+        change(to: record)
+    }
+
+    /// The newest record that a server has seen counts once every server of its in-sync set is here: each later change of
+    /// the switch would be known to at least one of them.
+    private mutating func rebuild() {
+        let known = servers.values.compactMap(\.record)
+        guard let newest = known.max(by: { $0.version < $1.version }) else { return }
+        let present = Set(servers.values.compactMap(\.name))
+        let missing = newest.inSync.filter { !present.contains($0) }
+        guard missing.isEmpty else {
+            log(.warn, "rebuilding", [.init("waiting-for", missing.map(\.name).joined(separator: ","))])
+            return
+        }
+        isRebuilding = false
+        change(to: newest)
+        log(.alert, "switch-record-rebuilt", [.init("epoch", newest.epoch.number), .init("active", newest.active)])
+    }
+
+    /// Everybody is told the record and who is here.
+    mutating func broadcast() {
+        let members = servers.values.compactMap { server in
+            server.name.map { View.Member(name: $0, address: server.address) }
+        }
+        let view = View(record: record, members: members.sorted { $0.name < $1.name })
+        for (link, server) in servers.sorted(by: { $0.key < $1.key }) where server.name != nil {
+            actions.append(.sendToServer(link, view.frame))
+        }
+    }
+
+    // MARK: The route
+
+    mutating func routeEstablished(_ link: ServerLink) {
+        route = link
+        guard noActiveAlerted else { return }
+        noActiveAlerted = false
+        log(
+            .alert, "active-restored",
+            [
+                .init("server", servers[link]?.name?.name ?? ""), .init("epoch", record?.epoch.number ?? 0),
+            ])
+    }
+
+    mutating func routeLost() {
+        route = nil
+        routeLostAt = now
+    }
+
+    mutating func closed(_ link: ServerLink) {
+        guard let server = servers.removeValue(forKey: link) else { return }
+        if let name = server.name { log(.warn, "server-lost", [.init("server", name)]) }
+        if link == route { routeLost() }
+        if probe?.link == link { settleProbe() }
+        shutdownProgress()
+        if server.name != nil { broadcast() }
+    }
+
+    mutating func drop(_ link: ServerLink, _ reason: String) {
+        log(.warn, "server-dropped", [.init("server", servers[link]?.name?.name ?? "?"), .init("reason", reason)])
+        actions.append(.closeServer(link))
+        closed(link)
+    }
+
+    mutating func tickServers() {
+        for (link, server) in servers.sorted(by: { $0.key < $1.key }) {
+            if server.name == nil, now.duration(since: server.since) > RouterSettings.greetingTime {
+                drop(link, "it did not register")
+            } else if let until = server.challengedUntil, now > until {
+                drop(link, "it does not answer, and another connection claims its name")
+            }
+        }
+        if let probe, now >= probe.deadline { settleProbe() }
+    }
+}

@@ -1,0 +1,224 @@
+import TupleCore
+import WireProtocol
+
+/// The one direct question to a silent active server, and who waits for what becomes of it.
+struct Probe: Sendable {
+    var link: ServerLink
+    var sequence: RequestSequence
+    var deadline: Instant
+    var askers: [(link: ServerLink, sequence: RequestSequence, reason: String)]
+}
+
+/// The switch: a record changed by compare-and-swap, durable before it counts.
+extension Router {
+    mutating func change(to newer: SwitchRecord) {
+        record = newer
+        actions.append(.persist(newer))
+    }
+
+    mutating func switchRequest(_ frame: Frame, from link: ServerLink) {
+        guard let request = try? SwitchRequest(frame) else {
+            drop(link, "it sent a malformed switch request")
+            return
+        }
+        let sequence = frame.header.sequence
+        switch request {
+        case .takeOver(let epoch, let reason): takeOver(link, sequence, from: epoch, reason)
+        case .changeInSync(let epoch, let version, let inSync):
+            changeInSync(link, sequence, epoch: epoch, version: version, inSync)
+        }
+    }
+
+    private mutating func reply(_ link: ServerLink, _ sequence: RequestSequence, refused message: String) {
+        let reply = SwitchReply(granted: false, record: record, message: message)
+        actions.append(.sendToServer(link, reply.frame(sequence: sequence)))
+    }
+
+    // MARK: Takeover
+
+    private mutating func takeOver(
+        _ link: ServerLink, _ sequence: RequestSequence, from epoch: Epoch, _ reason: String
+    ) {
+        guard let server = servers[link], let name = server.name else { return }
+        guard shutdown == nil else {
+            reply(link, sequence, refused: "the service is shutting down")
+            return
+        }
+        guard !isRebuilding else {
+            reply(link, sequence, refused: noActiveReason)
+            return
+        }
+        guard let record else {
+            found(link, sequence, name)
+            return
+        }
+        guard epoch == record.epoch else {
+            reply(link, sequence, refused: "epoch \(epoch.number) is over; it is \(record.epoch.number)")
+            return
+        }
+        guard record.inSync.contains(name), server.isEligible else {
+            reply(link, sequence, refused: "\(name) does not hold every acknowledged write")
+            return
+        }
+        guard let route, route != link else {
+            grant(link, sequence, name, reason)
+            return
+        }
+        // The active server's connection stands: it is asked, once, and has a short time to answer.
+        if probe?.link == route {
+            probe?.askers.append((link, sequence, reason))
+            return
+        }
+        let question = nextSequence()
+        probe = Probe(
+            link: route, sequence: question, deadline: now.advanced(by: RouterSettings.probeTime),
+            askers: [(link, sequence, reason)])
+        actions.append(.sendToServer(route, Frame(Header(.probe, sequence: question, epoch: record.epoch))))
+    }
+
+    /// The first server of all founds the cluster.
+    private mutating func found(_ link: ServerLink, _ sequence: RequestSequence, _ name: NodeID) {
+        guard servers[link]?.record == nil else {
+            reply(link, sequence, refused: noActiveReason)
+            return
+        }
+        let founded = SwitchRecord(
+            cluster: settings.newCluster, epoch: Epoch(1), version: 1, active: name, inSync: [name],
+            rule: servers[link]?.rule ?? .alphanumeric)
+        log(.info, "founded", [.init("cluster", founded.cluster.number), .init("server", name)])
+        install(founded, link, sequence)
+    }
+
+    private mutating func grant(_ link: ServerLink, _ sequence: RequestSequence, _ name: NodeID, _ reason: String) {
+        guard let record else { return }
+        var inSync = record.inSync
+        if record.active != name { inSync.removeAll { $0 == record.active } }
+        let granted = SwitchRecord(
+            cluster: record.cluster, epoch: record.epoch.next, version: record.version + 1, active: name,
+            inSync: inSync, rule: record.rule)
+        let deposed = route
+        log(
+            .alert, "takeover",
+            [
+                .init("server", name), .init("epoch", granted.epoch.number), .init("from", record.active),
+                .init("reason", reason),
+            ])
+        if let deposed, deposed != link {
+            // It does not answer; the closed connection will tell it when it wakes up.
+            routeLost()
+            actions.append(.closeServer(deposed))
+            servers[deposed] = nil
+        }
+        install(granted, link, sequence)
+    }
+
+    private mutating func install(_ record: SwitchRecord, _ link: ServerLink, _ sequence: RequestSequence) {
+        change(to: record)
+        servers[link]?.isEligible = true
+        let reply = SwitchReply(granted: true, record: record)
+        actions.append(.sendToServer(link, reply.frame(sequence: sequence)))
+        routeEstablished(link)
+        replay()
+        broadcast()
+    }
+
+    mutating func probeReply(_ frame: Frame, from link: ServerLink) {
+        guard let probe, probe.link == link, probe.sequence == frame.header.sequence else { return }
+        self.probe = nil
+        for asker in probe.askers where servers[asker.link] != nil {
+            reply(asker.link, asker.sequence, refused: "the active server \(record?.active.name ?? "") answers")
+        }
+    }
+
+    /// The active server is gone or did not answer in time: the first that asked takes over.
+    mutating func settleProbe() {
+        guard let probe else { return }
+        self.probe = nil
+        var isGranted = false
+        for asker in probe.askers {
+            guard let server = servers[asker.link], let name = server.name else { continue }
+            if isGranted {
+                reply(asker.link, asker.sequence, refused: "another server has taken over")
+            } else if record?.inSync.contains(name) == true, server.isEligible {
+                isGranted = true
+                grant(asker.link, asker.sequence, name, asker.reason)
+            } else {
+                reply(asker.link, asker.sequence, refused: "\(name) does not hold every acknowledged write any more")
+            }
+        }
+    }
+
+    // MARK: The in-sync set
+
+    private mutating func changeInSync(
+        _ link: ServerLink, _ sequence: RequestSequence, epoch: Epoch, version: UInt64, _ inSync: [NodeID]
+    ) {
+        guard var record, link == route, epoch == record.epoch else {
+            reply(link, sequence, refused: "only the active server of the present epoch may change the in-sync set")
+            return
+        }
+        guard version == record.version else {
+            reply(link, sequence, refused: "the record has changed since (version \(record.version))")
+            return
+        }
+        guard inSync.contains(record.active), Set(inSync).count == inSync.count else {
+            reply(link, sequence, refused: "an in-sync set names each server once, the active one among them")
+            return
+        }
+        let present = Set(servers.values.compactMap(\.name))
+        let added = inSync.filter { !record.inSync.contains($0) }
+        if let absent = added.first(where: { !present.contains($0) }) {
+            reply(link, sequence, refused: "\(absent) is not registered")
+            return
+        }
+        record.inSync = inSync.sorted()
+        record.version += 1
+        change(to: record)
+        for (other, server) in servers {
+            if let name = server.name, added.contains(name) { servers[other]?.isEligible = true }
+        }
+        log(
+            .info, "insync",
+            [.init("epoch", record.epoch.number), .init("servers", inSync.map(\.name).joined(separator: ","))])
+        actions.append(
+            .sendToServer(link, SwitchReply(granted: true, record: record).frame(sequence: sequence)))
+        broadcast()
+    }
+
+    // MARK: An operator's switchover
+
+    /// - Returns: nil where it was done, else why not.
+    mutating func switchOver(to wanted: NodeID?, acceptDataLoss: Bool) -> String? {
+        guard let record else { return "there is no cluster yet" }
+        let candidates = servers.filter { _, server in
+            guard let name = server.name, name != record.active else { return false }
+            return wanted.map { $0 == name } ?? record.inSync.contains(name)
+        }
+        guard let (link, server) = candidates.min(by: { $0.key < $1.key }), let target = server.name else {
+            return wanted.map { "\($0) is not registered, or is active already" }
+                ?? "no registered passive server holds every acknowledged write"
+        }
+        let isSafe = record.inSync.contains(target) && server.isEligible
+        guard isSafe || acceptDataLoss else {
+            return "\(target) may lack acknowledged writes; --accept-data-loss promotes it nevertheless"
+        }
+        guard isSafe || server.record != nil || server.isEligible else { return "\(target) has no data of this cluster" }
+        var inSync = isSafe ? record.inSync.filter { $0 != record.active } : [target]
+        inSync.sort()
+        let changed = SwitchRecord(
+            cluster: record.cluster, epoch: record.epoch.next, version: record.version + 1, active: target,
+            inSync: inSync, rule: record.rule)
+        log(
+            .alert, "switchover",
+            [
+                .init("server", target), .init("from", record.active), .init("epoch", changed.epoch.number),
+                .init("dataLossAccepted", !isSafe),
+            ])
+        servers[link]?.isEligible = true
+        routeLost()
+        change(to: changed)
+        // The record names the target; it asks for an epoch of its own as soon as it sees that, and then is routed to.
+        broadcast()
+        return nil
+    }
+}

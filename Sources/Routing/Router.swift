@@ -1,0 +1,124 @@
+public import TupleCore
+import WireProtocol
+
+/// The proxy as a state machine: it is told what happens and says what is to be done; it does nothing itself.
+///
+/// It knows of the service only who is active and which servers hold every acknowledged write: the switch. Its parts are
+/// in the files beside this one: clients, the switch, servers, operators.
+public struct Router: Sendable {
+    public let settings: RouterSettings
+    /// The switch; nil before the first server has founded the cluster, and while a lost record is rebuilt.
+    public internal(set) var record: SwitchRecord?
+
+    var clients: [ConnectionIndicator: Client] = [:]
+    var servers: [ServerLink: Server] = [:]
+    var operators: [OperatorLink: OperatorState] = [:]
+    /// Where requests go: the active server's link, while it is there.
+    var route: ServerLink?
+    /// The one direct question to a silent active server, while it is open.
+    var probe: Probe?
+    /// Records that servers brought while this proxy has none: what it is rebuilt from.
+    var isRebuilding = false
+    var statusQueries: [RequestSequence: StatusQuery] = [:]
+    var shutdown: Shutdown?
+
+    /// Counts each request, so that a replay keeps their order.
+    var lastOrder: UInt64 = 0
+    var waitingBytes = 0
+    /// Responses that were ill-formed, of an older epoch, or for clients that had left.
+    public internal(set) var discarded: UInt64 = 0
+    public internal(set) var refused: UInt64 = 0
+
+    var now: Instant
+    var actions: [Action] = []
+    var routeLostAt: Instant
+    var noActiveAlerted = false
+    private var lastSweep: Instant
+    private var lastSequence: UInt64 = 0
+
+    struct OperatorState: Sendable {
+        var since: Instant
+        var greeted = false
+    }
+
+    struct Shutdown: Sendable {
+        var deadline: Instant
+        var asker: (OperatorLink, RequestSequence)?
+        /// The active server has said that it is going.
+        var activeIsGoing = false
+    }
+
+    /// - Parameter record: what the data directory held; nil where it is new.
+    public init(settings: RouterSettings, record: SwitchRecord?, at now: Instant) {
+        self.settings = settings
+        self.record = record
+        self.now = now
+        routeLostAt = now
+        lastSweep = now
+    }
+
+    /// Takes in what has happened, and gives what is to be done about it, in order.
+    public mutating func step(_ event: Event, at now: Instant) -> [Action] {
+        self.now = now
+        switch event {
+        case .clientConnected(let client): connected(client)
+        case .clientFrame(let client, let frame): receive(frame, from: client)
+        case .clientClosed(let client): closed(client)
+        case .serverConnected(let link): servers[link] = Server(since: now)
+        case .serverFrame(let link, let frame): receive(frame, from: link)
+        case .serverClosed(let link): closed(link)
+        case .operatorConnected(let link): operators[link] = OperatorState(since: now)
+        case .operatorFrame(let link, let frame): receive(frame, from: link)
+        case .operatorClosed(let link): operators[link] = nil
+        case .statusAsked(let token): askStatus(.token(token))
+        case .terminated: beginTermination()
+        case .tick: tick()
+        }
+        defer { actions = [] }
+        return actions
+    }
+
+    private mutating func tick() {
+        tickClients()
+        tickServers()
+        tickOperators()
+        if now.duration(since: lastSweep) >= RouterSettings.sweep {
+            lastSweep = now
+            sweepRequests()
+        }
+        if route == nil, !noActiveAlerted, shutdown == nil,
+            now.duration(since: routeLostAt) >= RouterSettings.noActiveTime
+        {
+            noActiveAlerted = true
+            log(.alert, "no-active", [.init("reason", noActiveReason), .init("parked", parkedCount)])
+        }
+    }
+
+    /// Why there is no active server, in words for an operator.
+    public var noActiveReason: String {
+        guard let record else {
+            return isRebuilding
+                ? "the switch's record is being rebuilt from the servers" : "no server has registered yet"
+        }
+        let present = Set(servers.values.compactMap(\.name))
+        let missing = record.inSync.filter { !present.contains($0) }
+        return missing.count == record.inSync.count
+            ? "none of the servers that hold every acknowledged write is registered: "
+                + record.inSync.map(\.name).joined(separator: ",")
+            : "no server has taken over yet"
+    }
+
+    public var isServing: Bool { route != nil }
+    public var clientCount: Int { clients.count }
+    /// Requests that wait for an answer.
+    public var parkedCount: Int { clients.values.reduce(0) { $0 + $1.requests.count } }
+
+    mutating func log(_ level: LogLine.Level, _ event: String, _ fields: [LogLine.Field] = []) {
+        actions.append(.log(LogLine(level, event, fields)))
+    }
+
+    mutating func nextSequence() -> RequestSequence {
+        lastSequence += 1
+        return RequestSequence(lastSequence)
+    }
+}

@@ -1,0 +1,66 @@
+package import WireProtocol
+
+/// A connection that carries frames. What is no frame ends it.
+package final class FrameConnection {
+    package let connection: Connection
+    package var onFrame: ((Frame) -> Void)?
+    /// Once, with the reason in words.
+    package var onClose: ((String) -> Void)?
+
+    private var decoder = FrameDecoder()
+    private var failure: String?
+    private var isClosed = false
+    private var isPaused = false
+
+    package init(_ connection: Connection) {
+        self.connection = connection
+        connection.onBytes = { [weak self] bytes in self?.received(bytes) }
+        connection.onClose = { [weak self] reason in
+            guard let self, !self.isClosed else { return }
+            self.isClosed = true
+            self.onClose?(self.failure ?? "\(reason)")
+        }
+    }
+
+    package func send(_ frame: Frame) {
+        guard !isClosed else { return }
+        connection.send { frame.encode(into: &$0) }
+    }
+
+    package func close() { connection.close() }
+
+    /// Closes when what was sent has left; nothing more is taken in.
+    package func closeAfterFlush() {
+        onFrame = nil
+        connection.closeAfterFlush()
+    }
+
+    /// While paused nothing is read, and what was read already waits.
+    package func pause(_ paused: Bool) {
+        guard paused != isPaused else { return }
+        isPaused = paused
+        if paused {
+            connection.pauseReading()
+        } else {
+            connection.resumeReading()
+            deliver()
+        }
+    }
+
+    private func received(_ bytes: UnsafeRawBufferPointer) {
+        decoder.append(bytes)
+        deliver()
+    }
+
+    private func deliver() {
+        do throws(FrameError) {
+            while !isClosed, !isPaused, let frame = try decoder.next() { onFrame?(frame) }
+        } catch {
+            failure = error.explanation
+            // A client that speaks another version or another protocol is told why, as far as it can understand it.
+            connection.send { Refused(message: error.explanation).frame.encode(into: &$0) }
+            onFrame = nil
+            connection.closeAfterFlush()
+        }
+    }
+}

@@ -1,0 +1,297 @@
+import Glibc
+import Journal
+import Routing
+import TupleCore
+import WireProtocol
+
+/// The main of `twinspace-proxy`.
+package enum ProxyProgram {
+    static let program = "twinspace-proxy"
+
+    static let specification = OptionsSpecification(
+        program: program, version: Release.version,
+        usage: "--data DIR [OPTION]…",
+        summary:
+            "Routes the clients' requests to the active server, and is the switch that decides, durably, which server that is.",
+        groups: [
+            OptionsSpecification.Group(
+                "Service access points",
+                [
+                    Option("clients", .address(), default: "127.0.0.1:7400", help: "Where clients connect."),
+                    Option("servers", .address(), default: "127.0.0.1:7401", help: "Where servers register."),
+                    Option("operators", .address(), default: "127.0.0.1:7402", help: "Where operators connect."),
+                    Option(
+                        "http", .address(orWords: ["off"]), default: "127.0.0.1:7403",
+                        help: "Where health and status are served over HTTP; 'off' for not at all."),
+                ]),
+            OptionsSpecification.Group(
+                "Proxy",
+                [
+                    Option(
+                        "data", .text(placeholder: "DIR"), isRequired: true,
+                        help: "The directory of the switch's record; created where it is missing."),
+                    Option(
+                        "max-clients", .integer(1...1_000_000), default: "1000",
+                        help: "Clients at once; one more is refused."),
+                ]),
+            Daemon.logOptions,
+        ],
+        example: "twinspace-proxy --clients 127.0.0.1:7400 --data /var/lib/twinspace/proxy")
+
+    package static func main() {
+        let values = specification.parseProcess()
+        let logger = Daemon.logger(values, program: program)
+        exit(run(values, logger))
+    }
+
+    private static func run(_ values: OptionValues, _ logger: Logger) -> Int32 {
+        do throws(StartFailure) {
+            let process = try ProxyProcess(values, logger: logger)
+            return process.run()
+        } catch {
+            Daemon.fail(program, error.description)
+        }
+    }
+}
+
+/// Why a proxy cannot start.
+struct StartFailure: Error {
+    var description: String
+}
+
+/// The proxy: carries out what its router wants done, and tells it what happens.
+final class ProxyProcess {
+    private let loop: EventLoop
+    private let logger: Logger
+    private var router: Router
+    private var record: DurableRecord
+    private let data: String
+    private var listeners: [Listener] = []
+    private var http: HTTPServer?
+    private var clients: [ConnectionIndicator: FrameConnection] = [:]
+    private var servers: [ServerLink: FrameConnection] = [:]
+    private var operators: [OperatorLink: FrameConnection] = [:]
+    private var exchanges: [StatusToken: HTTPExchange] = [:]
+    private var lastNumber: UInt64 = 0
+    private var signals: [SignalHandler] = []
+    private var ticker: Timer?
+
+    private var waiting: [Event] = []
+    private var isStepping = false
+    private var isEnding = false
+    private var exitCode: Int32 = 0
+
+    /// What may be on its way to one client before it counts as too slow.
+    private static let maximumClientBytes = 256 * 1_048_576
+    private static let maximumServerBytes = 2_048 * 1_048_576
+    /// Clients beyond the limit that are still being told so.
+    private static let flushTime = Duration.milliseconds(200)
+
+    init(_ values: OptionValues, logger: Logger) throws(StartFailure) {
+        self.logger = logger
+        data = values.text("data")
+        let identity: UInt64
+        do throws(SystemError) {
+            loop = try EventLoop()
+            identity = try randomUInt64()
+        } catch { throw StartFailure(description: "\(error)") }
+        let known: SwitchRecord?
+        do throws(JournalError) {
+            let storage: FileStorage
+            do throws(StorageError) {
+                storage = try FileStorage(path: data)
+                try storage.lock()
+            } catch { throw .storage(error) }
+            record = try DurableRecord(storage: storage, name: "switch")
+            known = try ProxyProcess.decode(record.payload)
+        } catch { throw StartFailure(description: "--data \(values.text("data")): \(error)") }
+        router = Router(
+            settings: RouterSettings(
+                maximumClients: values.integer("max-clients"), newCluster: ClusterID(max(1, identity))),
+            record: known, at: loop.now)
+        try listen(values)
+    }
+
+    private static func decode(_ payload: [UInt8]?) throws(JournalError) -> SwitchRecord? {
+        guard let payload else { return nil }
+        var reader = ByteReader(payload)
+        do throws(DecodingError) { return try reader.record() } catch {
+            throw .corrupt(Finding(.badDurableRecord, file: "switch.record", offset: 0))
+        }
+    }
+
+    private func listen(_ values: OptionValues) throws(StartFailure) {
+        try listen(values, "clients") { [unowned self] in self.acceptedClient($0) }
+        try listen(values, "servers") { [unowned self] in self.acceptedServer($0) }
+        try listen(values, "operators") { [unowned self] in self.acceptedOperator($0) }
+        guard let address = values.addressIfAny("http") else { return }
+        do throws(ListenError) {
+            http = try HTTPServer(on: loop, address: address) { [unowned self] in self.serve($0) }
+        } catch { throw StartFailure(description: "--http: \(error)") }
+    }
+
+    private func listen(
+        _ values: OptionValues, _ flag: String, _ accept: @escaping (Connection) -> Void
+    ) throws(StartFailure) {
+        do throws(ListenError) {
+            let listener = try Listener(on: loop, address: values.address(flag), onAccept: accept)
+            listener.onError = { [unowned self] in
+                self.logger.log(.warning, "accept-failed", [("at", flag), ("reason", $0)])
+            }
+            listeners.append(listener)
+        } catch { throw StartFailure(description: "--\(flag): \(error)") }
+    }
+
+    /// Runs until the service is shut down.
+    ///
+    /// - Returns: the process's exit code.
+    func run() -> Int32 {
+        for signal in [Signal.terminate, .interrupt] {
+            if let handler = try? SignalHandler(on: loop, signal, { [unowned self] in self.happened(.terminated) }) {
+                signals.append(handler)
+            }
+        }
+        if let handler = try? SignalHandler(on: loop, .hangUp, { [unowned self] in self.logger.reopen() }) {
+            signals.append(handler)
+        }
+        let ticker = Timer(on: loop) { [unowned self] in self.happened(.tick) }
+        ticker.schedule(after: RouterSettings.tick, repeatingEvery: RouterSettings.tick)
+        self.ticker = ticker
+        logger.log(
+            .info, "started",
+            [
+                ("clients", "\(listeners[0].address)"), ("servers", "\(listeners[1].address)"),
+                ("operators", "\(listeners[2].address)"), ("http", http.map { "\($0.address)" } ?? "off"),
+                ("epoch", "\(router.record?.epoch.number ?? 0)"), ("version", Release.version),
+            ])
+        loop.run()
+        loop.close()
+        return exitCode
+    }
+
+    // MARK: Events and actions
+
+    private func happened(_ event: Event) {
+        guard !isEnding else { return }
+        waiting.append(event)
+        guard !isStepping else { return }
+        isStepping = true
+        var next = 0
+        while next < waiting.count {
+            let event = waiting[next]
+            next += 1
+            for action in router.step(event, at: loop.now) { carryOut(action) }
+        }
+        waiting.removeAll(keepingCapacity: true)
+        isStepping = false
+    }
+
+    private func carryOut(_ action: Action) {
+        switch action {
+        case .persist(let record): persist(record)
+        case .sendToClient(let client, let frame): clients[client]?.send(frame)
+        case .closeClient(let client): clients.removeValue(forKey: client)?.closeAfterFlush()
+        case .pauseClient(let client, let isPaused): clients[client]?.pause(isPaused)
+        case .sendToServer(let link, let frame): servers[link]?.send(frame)
+        case .closeServer(let link): servers.removeValue(forKey: link)?.closeAfterFlush()
+        case .sendToOperator(let link, let frame): operators[link]?.send(frame)
+        case .closeOperator(let link): operators.removeValue(forKey: link)?.closeAfterFlush()
+        case .status(let token, let term):
+            exchanges.removeValue(forKey: token)?.respond(ProxyProcess.json(200, JSON.text(term)))
+        case .log(let line): logger.log(line)
+        case .stopListening:
+            for listener in listeners { listener.close() }
+        case .finish: end()
+        }
+    }
+
+    /// The record counts only once it is durable: without that the proxy must not go on.
+    private func persist(_ newer: SwitchRecord) {
+        var writer = ByteWriter()
+        writer.record(newer)
+        do throws(JournalError) { try record.write(writer.bytes) } catch {
+            logger.log(.alert, "disk", [("data", data), ("reason", "\(error)")])
+            exit(1)
+        }
+    }
+
+    private func end() {
+        guard !isEnding else { return }
+        isEnding = true
+        for client in clients.values { client.closeAfterFlush() }
+        for server in servers.values { server.closeAfterFlush() }
+        for link in operators.values { link.closeAfterFlush() }
+        logger.log(.info, "stopped")
+        loop.after(ProxyProcess.flushTime) { [unowned self] in self.loop.stop() }
+    }
+
+    // MARK: Connections
+
+    private func acceptedClient(_ connection: Connection) {
+        lastNumber += 1
+        let client = ConnectionIndicator(lastNumber)
+        connection.maximumOutgoingBytes = ProxyProcess.maximumClientBytes
+        let frames = FrameConnection(connection)
+        frames.onFrame = { [unowned self] in self.happened(.clientFrame(client, $0)) }
+        frames.onClose = { [unowned self] _ in
+            guard self.clients.removeValue(forKey: client) != nil else { return }
+            self.happened(.clientClosed(client))
+        }
+        clients[client] = frames
+        happened(.clientConnected(client))
+    }
+
+    private func acceptedServer(_ connection: Connection) {
+        lastNumber += 1
+        let link = ServerLink(lastNumber)
+        connection.maximumOutgoingBytes = ProxyProcess.maximumServerBytes
+        let frames = FrameConnection(connection)
+        frames.onFrame = { [unowned self] in self.happened(.serverFrame(link, $0)) }
+        frames.onClose = { [unowned self] _ in
+            guard self.servers.removeValue(forKey: link) != nil else { return }
+            self.happened(.serverClosed(link))
+        }
+        servers[link] = frames
+        happened(.serverConnected(link))
+    }
+
+    private func acceptedOperator(_ connection: Connection) {
+        lastNumber += 1
+        let link = OperatorLink(lastNumber)
+        let frames = FrameConnection(connection)
+        frames.onFrame = { [unowned self] in self.happened(.operatorFrame(link, $0)) }
+        frames.onClose = { [unowned self] _ in
+            guard self.operators.removeValue(forKey: link) != nil else { return }
+            self.happened(.operatorClosed(link))
+        }
+        operators[link] = frames
+        happened(.operatorConnected(link))
+    }
+
+    // MARK: HTTP
+
+    private static func json(_ status: Int, _ body: [UInt8]) -> HTTPResponse {
+        HTTPResponse(
+            status: status, headers: [(name: "Content-Type", value: "application/json")],
+            body: body + [UInt8(ascii: "\n")])
+    }
+
+    private func serve(_ exchange: HTTPExchange) {
+        let request = exchange.request
+        switch (request.method, request.path) {
+        case ("GET", "/healthz"): exchange.respond(.text(200, "ok\n"))
+        case ("GET", "/readyz"):
+            exchange.respond(
+                router.isServing ? .text(200, "ready\n") : .text(503, "no active server: \(router.noActiveReason)\n"))
+        case ("GET", "/v1/status"):
+            lastNumber += 1
+            let token = StatusToken(lastNumber)
+            exchanges[token] = exchange
+            happened(.statusAsked(token))
+        case (_, "/healthz"), (_, "/readyz"), (_, "/v1/status"):
+            exchange.respond(.text(501, "method \(request.method) is not implemented here; GET is\n"))
+        default:
+            exchange.respond(.text(404, "not found; /healthz, /readyz and /v1/status are served here\n"))
+        }
+    }
+}

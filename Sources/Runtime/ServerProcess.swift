@@ -1,0 +1,243 @@
+import Glibc
+import Journal
+import Replication
+import TupleCore
+import TupleStore
+import WireProtocol
+
+/// A server: carries out what its replica wants done, and tells it what happens.
+final class ServerProcess {
+    private let options: ServerOptions
+    private let loop: EventLoop
+    private let logger: Logger
+    private let journal: ServerJournal
+    private var replica: Replica
+    private var listener: Listener?
+    private var proxy: FrameConnection?
+    private var peers: [PeerID: FrameConnection] = [:]
+    private var lastPeer: UInt64 = 0
+    private var companion: Companion?
+    private var signals: [SignalHandler] = []
+    private var ticker: Timer?
+
+    private var waiting: [Event] = []
+    private var isStepping = false
+    private var needsFlush = false
+    private var exitCode: Int32 = 0
+    private var isEnding = false
+
+    private static let reconnectDelay = Duration.milliseconds(50)
+    private static let connectTimeout = Duration.milliseconds(1_000)
+    private static let fenceTimeout = Duration.seconds(30)
+    /// What may be on its way to the proxy or a peer; the protocol's own windows keep it far below.
+    private static let maximumOutgoingBytes = 1_024 * 1_048_576
+
+    init(
+        _ options: ServerOptions, loop: EventLoop, logger: Logger, journal: ServerJournal,
+        recovered: ServerJournal.Recovered, imported: [Pair]
+    ) throws(ListenError) {
+        self.options = options
+        self.loop = loop
+        self.logger = logger
+        self.journal = journal
+        var accept: ((Connection) -> Void)?
+        let listener = try Listener(on: loop, address: options.listen) { accept?($0) }
+        self.listener = listener
+        let settings = ReplicaSettings(
+            name: options.name, address: "\(options.advertise ?? listener.address)", rule: options.rule,
+            heartbeatInterval: options.heartbeatInterval, heartbeatMisses: options.heartbeatMisses,
+            resync: options.resync, imported: imported)
+        replica = Replica(
+            settings: settings, state: recovered.state, record: recovered.record,
+            at: Moment(instant: loop.now, wallMilliseconds: loop.wallClockMilliseconds()))
+        accept = { [unowned self] in self.accepted($0) }
+        listener.onError = { [unowned self] in self.logger.log(.warning, "accept-failed", [("reason", $0)]) }
+        if options.spawnsPassive {
+            companion = Companion(options, on: loop, logger: logger)
+        }
+    }
+
+    /// Runs until the server is shut down.
+    ///
+    /// - Returns: the process's exit code.
+    func run() -> Int32 {
+        journal.onDurable = { [unowned self] in self.happened(.durable($0)) }
+        journal.onInstalled = { [unowned self] in self.happened(.snapshotInstalled($0)) }
+        journal.onFailure = { [unowned self] reason in
+            self.logger.log(.alert, "disk", [("server", self.options.name.name), ("reason", reason)])
+            // What was written may or may not be durable: this copy is not used any further, the other takes over.
+            self.end(.failed("the data directory \(self.options.data) cannot be written: \(reason)"))
+        }
+        for signal in [Signal.terminate, .interrupt] {
+            if let handler = try? SignalHandler(on: loop, signal, { [unowned self] in self.end(.shutdown) }) {
+                signals.append(handler)
+            }
+        }
+        if let handler = try? SignalHandler(on: loop, .hangUp, { [unowned self] in self.logger.reopen() }) {
+            signals.append(handler)
+        }
+        loop.afterEvents { [unowned self] in self.flush() }
+        let ticker = Timer(on: loop) { [unowned self] in self.happened(.tick) }
+        let period = options.heartbeatInterval / 4
+        ticker.schedule(after: period, repeatingEvery: period)
+        self.ticker = ticker
+        logger.log(
+            .info, "started",
+            [
+                ("server", options.name.name), ("listening", "\(listener?.address ?? options.listen)"),
+                ("index", "\(replica.state.position.index.number)"), ("pairs", "\(replica.state.space.count)"),
+                ("version", Release.version),
+            ])
+        connectToProxy()
+        loop.run()
+        loop.close()
+        return exitCode
+    }
+
+    // MARK: Events and actions
+
+    private func happened(_ event: Event) {
+        guard !isEnding else { return }
+        waiting.append(event)
+        needsFlush = true
+        guard !isStepping else { return }
+        isStepping = true
+        var next = 0
+        while next < waiting.count {
+            let event = waiting[next]
+            next += 1
+            let moment = Moment(instant: loop.now, wallMilliseconds: loop.wallClockMilliseconds())
+            for action in replica.step(event, at: moment) { carryOut(action) }
+        }
+        waiting.removeAll(keepingCapacity: true)
+        isStepping = false
+    }
+
+    private func flush() {
+        guard needsFlush else { return }
+        happened(.flush)
+        needsFlush = false
+        journal.flush(replica.state)
+    }
+
+    private func carryOut(_ action: Action) {
+        switch action {
+        case .remember(let record): journal.remember(record)
+        case .appendToJournal(_, let entries): journal.append(entries)
+        case .installSnapshot(let state): journal.install(state)
+        case .sendToProxy(let frame): proxy?.send(frame)
+        case .reconnectToProxy: proxy?.close()
+        case .sendToPeer(let peer, let frame): peers[peer]?.send(frame)
+        case .closePeer(let peer): peers.removeValue(forKey: peer)?.closeAfterFlush()
+        case .dial(let peer, let address, _): dial(peer, address)
+        case .log(let line): logger.log(line)
+        case .fence(let server, let address, let epoch): fence(server, address, epoch)
+        case .passiveMissing: companion?.start(listening: listener?.address ?? options.listen)
+        case .finish(let ending): end(ending)
+        }
+    }
+
+    // MARK: Connections
+
+    private func connectToProxy() {
+        guard !isEnding else { return }
+        let connection = Connection(on: loop)
+        connection.maximumOutgoingBytes = ServerProcess.maximumOutgoingBytes
+        let frames = FrameConnection(connection)
+        frames.onFrame = { [unowned self] in self.happened(.proxyFrame($0)) }
+        frames.onClose = { [unowned self, unowned frames] _ in
+            guard self.proxy === frames else { return }
+            self.proxy = nil
+            self.happened(.proxyLost)
+            self.loop.after(ServerProcess.reconnectDelay) { [weak self] in self?.connectToProxy() }
+        }
+        connection.onConnected = { [unowned self] in self.happened(.proxyConnected) }
+        proxy = frames
+        connection.connect(to: options.proxy, timeout: ServerProcess.connectTimeout)
+    }
+
+    private func accepted(_ connection: Connection) {
+        lastPeer += 1
+        let peer = PeerID(lastPeer)
+        adopt(connection, as: peer)
+        happened(.peerAccepted(peer))
+    }
+
+    private func dial(_ peer: PeerID, _ text: String) {
+        guard let address = try? Address(parsing: text) else {
+            logger.log(.error, "bad-address", [("address", text)])
+            happened(.peerLost(peer))
+            return
+        }
+        let connection = Connection(on: loop)
+        adopt(connection, as: peer)
+        connection.onConnected = { [unowned self] in self.happened(.dialed(peer)) }
+        connection.connect(to: address, timeout: ServerProcess.connectTimeout)
+    }
+
+    private func adopt(_ connection: Connection, as peer: PeerID) {
+        connection.maximumOutgoingBytes = ServerProcess.maximumOutgoingBytes
+        let frames = FrameConnection(connection)
+        frames.onFrame = { [unowned self] in self.happened(.peerFrame(peer, $0)) }
+        frames.onClose = { [unowned self] _ in
+            guard self.peers.removeValue(forKey: peer) != nil else { return }
+            self.happened(.peerLost(peer))
+        }
+        connection.onDrained = { [unowned self] in self.happened(.peerDrained(peer)) }
+        peers[peer] = frames
+    }
+
+    // MARK: Fencing and ending
+
+    private func fence(_ server: NodeID, _ address: String, _ epoch: Epoch) {
+        guard let command = options.fenceCommand else { return }
+        var environment = ProcessEnvironment.variables()
+        environment["TWINSPACE_FENCE_SERVER"] = server.name
+        environment["TWINSPACE_FENCE_ADDRESS"] = address
+        environment["TWINSPACE_FENCE_EPOCH"] = "\(epoch.number)"
+        let fields = [("server", server.name), ("epoch", "\(epoch.number)")]
+        do throws(SystemError) {
+            _ = try ChildProcess(
+                on: loop, ["/bin/sh", "-c", command], environment: environment, timeout: ServerProcess.fenceTimeout
+            ) { [unowned self] ending in
+                if ending.isSuccess {
+                    self.logger.log(.info, "fenced", fields)
+                } else {
+                    self.logger.log(.alert, "fence-failed", fields + [("reason", "\(ending)")])
+                }
+            }
+        } catch {
+            logger.log(.alert, "fence-failed", fields + [("reason", "\(error)")])
+        }
+    }
+
+    private func end(_ ending: Ending) {
+        guard !isEnding else { return }
+        isEnding = true
+        switch ending {
+        case .shutdown:
+            exportIfAsked()
+            journal.close()
+            logger.log(.info, "stopped", [("server", options.name.name)])
+        case .failed(let reason):
+            logger.log(.error, "failed", [("server", options.name.name), ("reason", reason)])
+            exitCode = 1
+        }
+        companion?.forget()
+        // The last frames leave before the process does.
+        proxy?.closeAfterFlush()
+        for peer in peers.values { peer.closeAfterFlush() }
+        loop.after(.milliseconds(100)) { [unowned self] in self.loop.stop() }
+    }
+
+    private func exportIfAsked() {
+        guard let file = options.exportFile else { return }
+        do throws(TupleFile.Failure) {
+            try TupleFile.write(replica.state.space, to: file)
+            logger.log(.info, "exported", [("file", file), ("pairs", "\(replica.state.space.count)")])
+        } catch {
+            logger.log(.error, "export-failed", [("file", file), ("reason", "\(error)")])
+            exitCode = 1
+        }
+    }
+}

@@ -1,0 +1,97 @@
+import Glibc
+package import TupleCore
+package import TupleStore
+import WireProtocol
+
+/// A file of tuples: one pair a line, as a JSON array of key and value, `[["user","42"],["ada","lovelace"]]`.
+package enum TupleFile {
+    /// Why a file cannot be read or written; names the file, and the line where there is one.
+    package struct Failure: Error, Hashable, Sendable, CustomStringConvertible {
+        package var description: String
+    }
+
+    /// All pairs of the file at `path`. Empty lines are passed over.
+    ///
+    /// - Throws: where it cannot be read, or a line is no pair, or a key comes twice: nothing of it is used then.
+    package static func read(_ path: String, rule: ElementRule) throws(Failure) -> [Pair] {
+        let bytes = try contents(path)
+        var pairs: [Pair] = []
+        var firstLine: [Tuple: Int] = [:]
+        var number = 0
+        for line in bytes.split(separator: UInt8(ascii: "\n"), omittingEmptySubsequences: false) {
+            number += 1
+            guard line.contains(where: { $0 != UInt8(ascii: " ") && $0 != UInt8(ascii: "\r") }) else { continue }
+            let term: Term
+            do throws(JSONError) { term = try JSON.parse([UInt8](line)) } catch {
+                throw Failure(description: "\(path):\(number): \(error)")
+            }
+            guard let pair = Pair(term, rule: rule) else {
+                throw Failure(
+                    description:
+                        "\(path):\(number): the line is no pair of two tuples with \(rule.name) elements, as in [[\"user\",\"42\"],[\"ada\",\"lovelace\"]]"
+                )
+            }
+            if let first = firstLine.updateValue(number, forKey: pair.key) {
+                throw Failure(description: "\(path):\(number): the key stands in line \(first) already")
+            }
+            pairs.append(pair)
+        }
+        return pairs
+    }
+
+    /// Writes all pairs of `space`, in key order; the file appears under `path` only when it is whole and durable.
+    package static func write(_ space: Space, to path: String) throws(Failure) {
+        let temporary = "\(path).tmp"
+        let descriptor = Glibc.open(temporary, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0o666)
+        guard descriptor >= 0 else { throw failure(temporary, "create") }
+        var buffer: [UInt8] = []
+        var isWritten = true
+        space.forEachPair { pair in
+            buffer += JSON.text(Term(pair))
+            buffer.append(UInt8(ascii: "\n"))
+            if buffer.count >= 1_048_576 {
+                isWritten = writeAll(descriptor, buffer)
+                buffer.removeAll(keepingCapacity: true)
+            }
+            return isWritten
+        }
+        isWritten = isWritten && writeAll(descriptor, buffer) && fsync(descriptor) == 0
+        let problem = isWritten ? nil : failure(temporary, "write")
+        Glibc.close(descriptor)
+        if let problem {
+            unlink(temporary)
+            throw problem
+        }
+        guard rename(temporary, path) == 0 else { throw failure(path, "rename \(temporary) to") }
+    }
+
+    private static func writeAll(_ descriptor: Int32, _ bytes: [UInt8]) -> Bool {
+        var at = 0
+        while at < bytes.count {
+            let count = bytes.withUnsafeBytes { Glibc.write(descriptor, $0.baseAddress! + at, bytes.count - at) }
+            if count < 0, errno == EINTR { continue }
+            guard count > 0 else { return false }
+            at += count
+        }
+        return true
+    }
+
+    private static func contents(_ path: String) throws(Failure) -> [UInt8] {
+        let descriptor = Glibc.open(path, O_RDONLY | O_CLOEXEC)
+        guard descriptor >= 0 else { throw failure(path, "open") }
+        defer { Glibc.close(descriptor) }
+        var bytes: [UInt8] = []
+        var chunk = [UInt8](repeating: 0, count: 1_048_576)
+        while true {
+            let count = chunk.withUnsafeMutableBytes { Glibc.read(descriptor, $0.baseAddress, $0.count) }
+            if count < 0, errno == EINTR { continue }
+            guard count >= 0 else { throw failure(path, "read") }
+            if count == 0 { return bytes }
+            bytes += chunk[..<count]
+        }
+    }
+
+    private static func failure(_ path: String, _ doing: String) -> Failure {
+        Failure(description: "cannot \(doing) \(path): \(String(cString: strerror(errno)))")
+    }
+}

@@ -1,0 +1,86 @@
+public import TupleCore
+
+/// What is remembered of the clients' sessions, so that a retried request gets its first outcome and no second effect.
+///
+/// It is part of the replicated state: it changes by log entries alone, at the times that they carry, so every copy
+/// remembers and forgets the same.
+public struct Sessions: Sendable {
+    /// One client's session.
+    public struct Session: Hashable, Sendable {
+        /// The logged time of its last update, in milliseconds since 1970.
+        public var lastUsed: Int64
+        /// The client has the outcomes below this; they are forgotten.
+        public var lowWater: RequestSequence
+        /// Encoded answers by sequence; an empty one stands for a plain `ok`.
+        public var outcomes: [RequestSequence: [UInt8]]
+        public init(lastUsed: Int64, lowWater: RequestSequence, outcomes: [RequestSequence: [UInt8]]) {
+            self.lastUsed = lastUsed
+            self.lowWater = lowWater
+            self.outcomes = outcomes
+        }
+    }
+
+    /// A session that was idle for this long is forgotten.
+    public static let idleMilliseconds: Int64 = 10 * 60 * 1_000
+    /// How often, by logged time, idle sessions are looked for.
+    static let sweepMilliseconds: Int64 = 10 * 1_000
+
+    public private(set) var sessions: [SessionID: Session] = [:]
+    public private(set) var lastSweep: Int64 = 0
+
+    public init() {}
+
+    /// Restores what a snapshot carries.
+    public init(sessions: [SessionID: Session], lastSweep: Int64) {
+        self.sessions = sessions
+        self.lastSweep = lastSweep
+    }
+
+    /// What is known of a request.
+    public enum Standing: Hashable, Sendable {
+        /// It was not carried out.
+        case fresh
+        /// It was, with this encoded answer.
+        case done([UInt8])
+        /// Its session says that the client has the answer already; so it cannot be known any more.
+        case forgotten
+    }
+
+    public func standing(of sequence: RequestSequence, in id: SessionID) -> Standing {
+        guard id != .none, let session = sessions[id] else { return .fresh }
+        if let outcome = session.outcomes[sequence] { return .done(outcome) }
+        return sequence < session.lowWater ? .forgotten : .fresh
+    }
+
+    /// Remembers an update's outcome.
+    public mutating func record(_ update: LogEntry.Update, at time: Int64) {
+        if time - lastSweep >= Sessions.sweepMilliseconds { sweep(at: time) }
+        guard update.session != .none else { return }
+        var session =
+            sessions.removeValue(forKey: update.session)
+            ?? Session(lastUsed: time, lowWater: RequestSequence(0), outcomes: [:])
+        session.lastUsed = time
+        session.outcomes[update.sequence] = update.outcome
+        if update.lowWater > session.lowWater {
+            session.lowWater = update.lowWater
+            session.outcomes = session.outcomes.filter { $0.key >= update.lowWater }
+        }
+        while session.outcomes.count > Limits.maximumOutcomesPerSession, let oldest = session.outcomes.keys.min() {
+            session.outcomes[oldest] = nil
+            session.lowWater = max(session.lowWater, RequestSequence(oldest.number + 1))
+        }
+        sessions[update.session] = session
+        if sessions.count > Limits.maximumSessions { forgetLeastRecentlyUsed() }
+    }
+
+    private mutating func sweep(at time: Int64) {
+        lastSweep = time
+        sessions = sessions.filter { time - $0.value.lastUsed < Sessions.idleMilliseconds }
+    }
+
+    /// Forgets a sixteenth of all sessions at once, so that the search for them is paid for by many.
+    private mutating func forgetLeastRecentlyUsed() {
+        let byAge = sessions.map { ($0.value.lastUsed, $0.key) }.sorted { $0 < $1 }
+        for (_, id) in byAge.prefix(Limits.maximumSessions / 16) { sessions[id] = nil }
+    }
+}
