@@ -5,19 +5,50 @@ public final class CompiledExpression: Sendable {
     /// What a search can be planned by.
     public let literals: RequiredLiterals
 
-    private let program: PCRE2Code
+    private let engine: Engine
+
+    /// What matches: PCRE2, or the module's own matcher for what PCRE2 has no words for.
+    private enum Engine: Sendable {
+        case translated(PCRE2Code)
+        case exact(Program)
+
+        init(_ pattern: ParsedPattern, preference: Preference) {
+            switch preference {
+            case .translated, .explicitClasses:
+                let dialect = preference == .translated ? PCRE2Code.dialect : .init(hasSameClasses: false)
+                let text = Translation.translate(pattern, dialect: dialect)
+                self = text.flatMap(PCRE2Code.init).map(Self.translated) ?? .exact(Program(pattern))
+            case .exact: self = .exact(Program(pattern))
+            }
+        }
+    }
+
+    /// For tests, which compare the ways to match.
+    enum Preference: Sendable {
+        case translated, explicitClasses, exact
+    }
+
+    /// The same, matched in a certain way.
+    init(_ pattern: String, preference: Preference) throws(PythonRegexError) {
+        let parsed = try Self.parse(pattern)
+        self.pattern = pattern
+        literals = RequiredLiterals(of: parsed)
+        engine = Engine(parsed, preference: preference)
+    }
+
+    /// Whether PCRE2 does the work, some ten nanoseconds a short subject; otherwise it takes some microseconds.
+    public var isTranslated: Bool {
+        switch engine {
+        case .translated: true
+        case .exact: false
+        }
+    }
 
     /// - Parameter pattern: Python's syntax; flags only as `(?i)` and the like.
     /// - Throws: What `re.compile` would say, or that a limit of ``RegexLimits`` is exceeded.
     /// - Complexity: O(*length*), some microseconds for a usual pattern, bounded for every other.
-    public init(_ pattern: String) throws(PythonRegexError) {
-        let parsed = try Self.parse(pattern)
-        self.pattern = pattern
-        literals = RequiredLiterals(of: parsed)
-        guard let text = Translation.translate(parsed, dialect: PCRE2Code.dialect), let code = PCRE2Code(text) else {
-            throw PythonRegexError("expression cannot be translated")
-        }
-        program = code
+    public convenience init(_ pattern: String) throws(PythonRegexError) {
+        try self.init(pattern, preference: .translated)
     }
 
     /// - Parameter pattern: The same, in UTF-8.
@@ -70,15 +101,41 @@ public final class CompiledExpression: Sendable {
     ) -> MatchResult {
         let flat = Self.simpleMatch + UInt64(subject.count / Self.bytesPerUnit)
         guard budget.charge(flat) else { return .tooCostly(spent: 0) }
+        switch engine {
+        case .translated(let code): return match(code, subject, limits, &budget, scratch, spent: flat)
+        case .exact(let program): return match(program, subject, limits, &budget, scratch)
+        }
+    }
+
+    private func match(
+        _ program: Program, _ subject: UnsafeRawBufferPointer, _ limits: MatchLimits, _ budget: inout MatchBudget,
+        _ scratch: MatchScratch
+    ) -> MatchResult {
+        let allowed = min(limits.maximumWork, budget.remaining)
+        let outcome = Backtracker.match(
+            program, subject, work: allowed, heapKiB: limits.maximumHeapKiB, memory: &scratch.memory)
+        let spent = allowed - outcome.remainingWork
+        budget.charge(spent)
+        switch outcome.result {
+        case .match: return .match
+        case .noMatch: return .noMatch
+        case .limit, .stackOverflow: return .tooCostly(spent: spent)
+        }
+    }
+
+    private func match(
+        _ code: PCRE2Code, _ subject: UnsafeRawBufferPointer, _ limits: MatchLimits, _ budget: inout MatchBudget,
+        _ scratch: MatchScratch, spent alreadySpent: UInt64
+    ) -> MatchResult {
         // One count of PCRE2's may walk over the subject.
         let unitsPerCount = 1 + UInt64(subject.count / 256)
-        var spent = flat
+        var spent = alreadySpent
         var attempt = Self.firstAttempt
         var machineCode = true
         while true {
             let allowed = min(attempt, limits.maximumWork)
             let counts = UInt32(clamping: max(1, allowed / unitsPerCount))
-            switch program.match(
+            switch code.match(
                 subject, counts: counts, heapKiB: limits.maximumHeapKiB, machineCode: machineCode, scratch: scratch)
             {
             case .match:

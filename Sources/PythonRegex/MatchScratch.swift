@@ -11,6 +11,8 @@ public final class MatchScratch {
     let matchData: OpaquePointer
     let context: OpaquePointer
     private let stack: OpaquePointer
+    /// For expressions that run on the module's own matcher.
+    var memory = Backtracker.Memory()
 
     /// - Precondition: There is memory for it.
     public init() {

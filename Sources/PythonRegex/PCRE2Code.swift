@@ -7,7 +7,7 @@ final class PCRE2Code: @unchecked Sendable {
     private let code: OpaquePointer
     private let hasMachineCode: Bool
 
-    /// What one attempt gave.
+    /// What one attempt gave. `limit` stands for all that keeps it from an answer.
     enum Outcome { case match, noMatch, limit, stackOverflow }
 
     /// Whether the library's Unicode tables and its classes are those of CPython 3.11. Release 10.43 put marks into
@@ -45,7 +45,7 @@ final class PCRE2Code: @unchecked Sendable {
     deinit { pcre2_code_free_8(code) }
 
     /// - Parameter subject: Valid UTF-8.
-    /// - Parameter usingStack: Whether machine code may be tried; otherwise the interpreter runs, on the heap.
+    /// - Parameter machineCode: Whether it may be tried; otherwise the interpreter runs, on the heap.
     func match(
         _ subject: UnsafeRawBufferPointer, counts: UInt32, heapKiB: UInt32, machineCode: Bool, scratch: MatchScratch
     ) -> Outcome {

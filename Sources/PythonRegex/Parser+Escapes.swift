@@ -86,7 +86,11 @@ extension Parser {
             throw reader.error("incomplete escape \\\(String(codePoints: escape))", back: escape.count + 1)
         }
         let value = digits.number(base: 16)
-        guard value <= CodePoint.last.value else { throw badEscape(escape) }
+        guard value <= CodePoint.last.value else {
+            // What `chr` says of a number that is too large even for C.
+            if value > Int32.max { throw PythonRegexError("signed integer is greater than maximum") }
+            throw badEscape(escape)
+        }
         return CodePoint(value)
     }
 

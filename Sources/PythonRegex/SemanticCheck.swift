@@ -16,8 +16,13 @@ enum SemanticCheck {
                 }
                 try check(body, flags: flags)
             case .look(let look, let body):
-                if case .behind(_, let width) = look, width.minimum != width.maximum {
-                    throw PythonRegexError("look-behind requires fixed-width pattern")
+                if case .behind(_, let width) = look {
+                    if width.minimum != width.maximum {
+                        throw PythonRegexError("look-behind requires fixed-width pattern")
+                    }
+                    if width.minimum > RegexLimits.maximumRepeat {
+                        throw PythonRegexError("looks too much behind")
+                    }
                 }
                 try check(body, flags: flags)
             case .conditional(_, _, let yes, let no):

@@ -1,37 +1,19 @@
 /// How many code points something can take, from the fewest to the most.
 struct Width: Equatable, Sendable {
-    var minimum: Int
-    var maximum: Int
+    let minimum: UInt128
+    let maximum: UInt128
 
+    /// Where CPython stops to count. No product of a width and a repeat count overflows.
+    private static let most: UInt128 = 1 << 64
+
+    static let zero = Width(minimum: 0, maximum: 0)
     /// One code point.
     static let one = Width(minimum: 1, maximum: 1)
-    static let zero = Width(minimum: 0, maximum: 0)
-
-    /// Both bounds stop at the highest repeat count, as CPython's do.
-    private var bounded: Width {
-        Width(
-            minimum: min(minimum, RegexLimits.maximumRepeat - 1),
-            maximum: min(maximum, RegexLimits.maximumRepeat))
-    }
-
-    private static func sum(_ one: Int, _ two: Int) -> Int {
-        let (result, overflow) = one.addingReportingOverflow(two)
-        return overflow ? .max : result
-    }
-
-    private static func product(_ one: Int, _ two: Int) -> Int {
-        let (result, overflow) = one.multipliedReportingOverflow(by: two)
-        return overflow ? .max : result
-    }
-
-    static func + (one: Width, two: Width) -> Width {
-        Width(minimum: sum(one.minimum, two.minimum), maximum: sum(one.maximum, two.maximum))
-    }
 
     /// What one of several can take.
     private static func either(_ widths: [Width]) -> Width {
         Width(
-            minimum: widths.reduce(RegexLimits.maximumRepeat - 1) { min($0, $1.minimum) },
+            minimum: widths.reduce(most) { min($0, $1.minimum) },
             maximum: widths.reduce(0) { max($0, $1.maximum) })
     }
 
@@ -39,7 +21,14 @@ struct Width: Equatable, Sendable {
     /// - Parameter groups: Widths of the closed groups, by number.
     /// - Complexity: O(nodes).
     static func of(_ nodes: [Node], groups: [Width?]) -> Width {
-        nodes.reduce(.zero) { $0 + of($1, groups: groups) }.bounded
+        var minimum: UInt128 = 0
+        var maximum: UInt128 = 0
+        for node in nodes {
+            let width = of(node, groups: groups)
+            minimum += width.minimum
+            maximum += width.maximum
+        }
+        return Width(minimum: min(minimum, most), maximum: min(maximum, most))
     }
 
     private static func of(_ node: Node, groups: [Width?]) -> Width {
@@ -52,11 +41,17 @@ struct Width: Equatable, Sendable {
             return of(body, groups: groups)
         case .atomic(let body): return of(body, groups: groups)
         case .quantified(_, let minimum, let maximum, let body):
-            let width = of(body, groups: groups)
-            return Width(minimum: product(width.minimum, minimum), maximum: product(width.maximum, maximum))
+            return of(body, groups: groups).times(minimum, maximum)
         case .backreference(let group): return (group < groups.count ? groups[group] : nil) ?? .zero
         case .conditional(_, _, let yes, let no):
-            return either([of(yes, groups: groups), no.isEmpty ? .zero : of(no, groups: groups)])
+            return either([of(yes, groups: groups), of(no, groups: groups)])
         }
+    }
+
+    private func times(_ low: Int, _ high: Int) -> Width {
+        let isUnlimited = high == RegexLimits.maximumRepeat && maximum > 0
+        return Width(
+            minimum: minimum * UInt128(low),
+            maximum: isUnlimited ? Self.most : maximum * UInt128(high))
     }
 }

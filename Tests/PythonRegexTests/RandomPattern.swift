@@ -1,0 +1,274 @@
+/// Random numbers from a seed (SplitMix64).
+struct SeededGenerator: RandomNumberGenerator {
+    var state: UInt64
+
+    init(seed: UInt64) { state = seed }
+
+    mutating func next() -> UInt64 {
+        state &+= 0x9E37_79B9_7F4A_7C15
+        var z = state
+        z = (z ^ (z >> 30)) &* 0xBF58_476D_1CE4_E5B9
+        z = (z ^ (z >> 27)) &* 0x94D0_49BB_1331_11EB
+        return z ^ (z >> 31)
+    }
+}
+
+/// Writes random patterns, most of them proper ones, and subjects that have a chance to match.
+struct RandomPattern {
+    private var random: SeededGenerator
+    private var letters: [Unicode.Scalar] = []
+    private var groups: [String?] = []
+    private var openGroups: Set<Int> = []
+    private var isVerbose = false
+
+    private static let pools: [[Unicode.Scalar]] = [
+        ["a", "b", "c"], ["a", "b", "1", "_", " "], ["a", "A", "b", "B"], ["k", "K", "\u{212A}", "s", "S", "ſ"],
+        ["i", "I", "İ", "ı", "\u{307}"], ["ß", "ẞ", "s", "S"], ["µ", "μ", "Μ", "a"], ["σ", "ς", "Σ"],
+        ["\u{345}", "ι", "Ι", "\u{1FBE}"], ["\u{10400}", "\u{10428}", "x"], ["é", "É", "e", "\u{301}"],
+        ["٣", "3", "\u{1D7D9}", "a"], ["\n", "a", "\r", "\u{85}"], [" ", "\u{1C}", "\u{A0}", "\u{180E}", "\u{2028}"],
+        ["\0", "a", "\u{7F}"], ["{", "}", ",", "1", "a"], ["[", "]", "-", "^"], ["\\", "(", ")", "|"],
+        ["ﬁ", "f", "i"], ["ﬅ", "ﬆ", "t"], ["\u{FFFF}", "\u{10000}", "\u{10FFFF}"], ["ა", "Ა", "ꭰ", "Ꭰ"],
+        ["ǅ", "Ǆ", "ǆ"], ["\u{1C80}", "в", "В"], ["a", ".", "$", "#", " "], ["漢", "字", "_", "-"],
+    ]
+
+    init(seed: UInt64) { random = SeededGenerator(seed: seed) }
+
+    private mutating func below(_ bound: Int) -> Int { Int(random.next() % UInt64(bound)) }
+    private mutating func chance(_ percent: Int) -> Bool { below(100) < percent }
+    private mutating func pick<T>(_ values: [T]) -> T { values[below(values.count)] }
+
+    /// A pattern and subjects for it.
+    mutating func question(subjects: Int) -> Oracle.Question {
+        letters = pick(Self.pools)
+        if chance(30) { letters += pick(Self.pools) }
+        groups = []
+        openGroups = []
+        isVerbose = false
+        switch below(10) {
+        case 0: return Oracle.Question(pattern: chaos(), subjects: (0..<subjects).map { _ in text() })
+        case 1:
+            let proper = self.proper()
+            return Oracle.Question(pattern: mutated(proper.text), subjects: (0..<subjects).map { _ in text() })
+        default:
+            let proper = self.proper()
+            let subjects = (0..<subjects).map { _ in subject(of: proper) }
+            return Oracle.Question(pattern: proper.text, subjects: subjects)
+        }
+    }
+
+    private mutating func subject(of piece: Piece) -> String {
+        switch below(8) {
+        case 0: return ""
+        case 1: return text()
+        case 2, 3: return mutated(sample(piece))
+        default: return sample(piece)
+        }
+    }
+
+    private mutating func text() -> String {
+        String(String.UnicodeScalarView((0..<below(7)).map { _ in pick(letters) }))
+    }
+
+    private mutating func mutated(_ text: String) -> String {
+        var scalars = Array(text.unicodeScalars)
+        for _ in 0...below(2) {
+            let place = below(scalars.count + 1)
+            switch below(4) {
+            case 0 where place < scalars.count: scalars.remove(at: place)
+            case 1 where place < scalars.count: scalars[place] = pick(letters)
+            case 2 where place < scalars.count: scalars.insert(scalars[place], at: place)
+            default: scalars.insert(chance(60) ? pick(letters) : pick(Self.syntax), at: place)
+            }
+        }
+        return String(String.UnicodeScalarView(scalars))
+    }
+
+    private static let syntax: [Unicode.Scalar] = Array(
+        "()[]{}*+?|^$.\\-:<>=!#P,0128iamsxuLtdDsSwWbBAZNxuU& \n".unicodeScalars)
+
+    private static let tokens = [
+        "(", ")", "(?:", "(?P<n>", "(?P<m>", "(?P=n)", "(?P>n)", "(?=", "(?!", "(?<=", "(?<!", "(?>", "(?(1)", "(?(n)",
+        "(?(2)", "(?i)", "(?x)", "(?a:", "(?u)", "(?-i:", "(?s-i:", "(?L)", "(?t)", "(?ax)", "(?#", "(?R)", "(?1)",
+        "(?&n)",
+        "(?|", "(?'n'", "(?<n>", "(*FAIL)", "(?C1)", "(?^)", "[", "[^", "]", "[:alpha:]", "[]", "-", "\\", "\\d", "\\w",
+        "\\s",
+        "\\b", "\\B", "\\A", "\\Z", "\\z", "\\h", "\\R", "\\K", "\\Q", "\\E", "\\e", "\\g1", "\\k<n>", "\\N",
+        "\\N{DIGIT ONE}",
+        "\\N{U+41}", "\\N{nosuch}", "\\p{L}", "\\X", "\\x4", "\\x41", "\\x{41}", "\\u0061", "\\u00e", "\\U0001F600",
+        "\\U00110000",
+        "\\0", "\\01", "\\1", "\\2", "\\8", "\\11", "\\101", "\\400", "\\777", "\\119", "{", "}", "{1}", "{1,2}",
+        "{,2}", "{,}",
+        "{2,}", "{2,1}", "{99999999999}", "*", "+", "?", "*?", "+?", "??", "*+", "++", "?+", "|", "^", "$", ".", " ",
+        "\n", "#",
+        "a", "b", "é", "K", "_", "1", "&&", "--", "~~", "||", "\u{85}", "\u{2028}", "(?( 1 )", "(?(+1)", "(?(٣)",
+        "(?P<é>", "(?P<1>",
+        "(?i-x:", "(?m)", "(?s)",
+    ]
+
+    private mutating func chaos() -> String {
+        (0...below(8)).map { _ in pick(Self.tokens) }.joined()
+    }
+
+    // MARK: Proper patterns
+
+    /// A piece of a pattern, with ways to write what it may match.
+    private indirect enum Piece {
+        case fixed(String, samples: [String])
+        case sequence([Piece])
+        case alternatives([Piece], opening: String, closing: String)
+        case quantified(Piece, String, Int, Int)
+
+        var text: String {
+            switch self {
+            case .fixed(let text, _): text
+            case .sequence(let pieces): pieces.map(\.text).joined()
+            case .alternatives(let pieces, let opening, let closing):
+                opening + pieces.map(\.text).joined(separator: "|") + closing
+            case .quantified(let piece, let text, _, _): piece.text + text
+            }
+        }
+    }
+
+    private mutating func sample(_ piece: Piece) -> String {
+        switch piece {
+        case .fixed(_, let samples): return samples.isEmpty ? "" : pick(samples)
+        case .sequence(let pieces): return pieces.map { sample($0) }.joined()
+        case .alternatives(let pieces, _, _): return sample(pick(pieces))
+        case .quantified(let piece, _, let low, let high):
+            return (0..<(low + below(high - low + 1))).map { _ in sample(piece) }.joined()
+        }
+    }
+
+    private mutating func proper() -> Piece {
+        var opening = ""
+        if chance(35) {
+            opening = pick(["(?i)", "(?i)", "(?ai)", "(?a)", "(?m)", "(?s)", "(?x)", "(?im)", "(?u)", "(?ims)"])
+            isVerbose = opening.contains("x")
+        }
+        return .sequence([.fixed(opening, samples: []), alternatives(depth: 0, opening: "", closing: "")])
+    }
+
+    private mutating func alternatives(depth: Int, opening: String, closing: String) -> Piece {
+        let count = chance(depth == 0 ? 15 : 40) ? 2 + below(2) : 1
+        return .alternatives((0..<count).map { _ in sequence(depth: depth) }, opening: opening, closing: closing)
+    }
+
+    private mutating func sequence(depth: Int) -> Piece {
+        let count = chance(8) ? 0 : 1 + below(depth == 0 ? 4 : 3)
+        return .sequence((0..<count).map { _ in quantified(depth: depth) })
+    }
+
+    private mutating func quantified(depth: Int) -> Piece {
+        let atom = self.atom(depth: depth)
+        guard chance(30) else { return atom }
+        let (text, low, high) = pick([
+            ("*", 0, 3), ("+", 1, 3), ("?", 0, 1), ("{2}", 2, 2), ("{1,2}", 1, 2), ("{,2}", 0, 2), ("{1,}", 1, 3),
+            ("{0}", 0, 0), ("{0,1}", 0, 1), ("*", 0, 2), ("+", 1, 2), ("{3}", 3, 3), ("{2,3}", 2, 3), ("{,}", 0, 2),
+        ])
+        return .quantified(atom, text + pick(["", "", "", "?", "?", "+"]), low, high)
+    }
+
+    private mutating func atom(depth: Int) -> Piece {
+        let kind = below(depth >= 4 ? 60 : 100)
+        switch kind {
+        case 0..<38: return literal()
+        case 38..<42: return .fixed(".", samples: letters.map { String($0) })
+        case 42..<50: return set()
+        case 50..<55:
+            let escape = pick(["\\d", "\\D", "\\w", "\\W", "\\s", "\\S"])
+            return .fixed(escape, samples: ["1", "a", " ", "٣", "é", "-", "\u{1C}"] + letters.map { String($0) })
+        case 55..<58: return .fixed(pick(["^", "$", "\\b", "\\B", "\\A", "\\Z"]), samples: [""])
+        case 58..<60: return reference()
+        case 60..<75: return capture(depth: depth)
+        case 75..<85: return alternatives(depth: depth + 1, opening: "(?:", closing: ")")
+        case 85..<88: return alternatives(depth: depth + 1, opening: "(?>", closing: ")")
+        case 88..<93: return look(depth: depth)
+        case 93..<96: return conditional(depth: depth)
+        default:
+            let flags = pick(["(?i:", "(?-i:", "(?a:", "(?s:", "(?m:", "(?u:", "(?i-s:", "(?ai:"])
+            return alternatives(depth: depth + 1, opening: flags, closing: ")")
+        }
+    }
+
+    private mutating func literal() -> Piece {
+        let scalar = pick(letters)
+        let samples = [String(scalar), String(scalar), pick(letters).description]
+        switch below(12) {
+        case 0 where scalar.value <= 0xFF: return .fixed("\\x" + hex(scalar.value, 2), samples: samples)
+        case 1 where scalar.value <= 0xFFFF: return .fixed("\\u" + hex(scalar.value, 4), samples: samples)
+        case 2: return .fixed("\\U" + hex(scalar.value, 8), samples: samples)
+        case 3 where scalar.value <= 0o377:
+            let digits = String(scalar.value, radix: 8)
+            return .fixed("\\" + String(repeating: "0", count: 3 - digits.count) + digits, samples: samples)
+        default: return .fixed(escaped(scalar), samples: samples)
+        }
+    }
+
+    private func hex(_ value: UInt32, _ width: Int) -> String {
+        let digits = String(value, radix: 16)
+        return String(repeating: "0", count: width - digits.count) + digits
+    }
+
+    private func escaped(_ scalar: Unicode.Scalar) -> String {
+        let isSpecial = "()[]{}*+?|^$.\\#- \n".unicodeScalars.contains(scalar)
+        return isSpecial ? "\\" + String(scalar) : String(scalar)
+    }
+
+    private mutating func set() -> Piece {
+        var text = chance(25) ? "[^" : "["
+        for _ in 0...below(3) {
+            switch below(8) {
+            case 0: text += pick(["\\d", "\\w", "\\s", "\\D", "\\W", "\\S"])
+            case 1, 2:
+                let ends = [pick(letters), pick(letters)].sorted()
+                text += escaped(ends[0]) + "-" + escaped(ends[1])
+            case 3:
+                text += pick([
+                    "a-z", "A-Z", "0-9", "\\0-\\x7f", "à-ö", "\\u0100-\\u02ff", "\\uffff-\\U00010450", "[", ".",
+                ])
+            default: text += escaped(pick(letters))
+            }
+        }
+        return .fixed(text + "]", samples: letters.map { String($0) })
+    }
+
+    private mutating func capture(depth: Int) -> Piece {
+        let number = groups.count + 1
+        let name = chance(25) ? "g\(number)" : nil
+        groups.append(name)
+        openGroups.insert(number)
+        let body = alternatives(depth: depth + 1, opening: name.map { "(?P<\($0)>" } ?? "(", closing: ")")
+        openGroups.remove(number)
+        return body
+    }
+
+    private mutating func reference() -> Piece {
+        let closed = groups.indices.map { $0 + 1 }.filter { !openGroups.contains($0) }
+        guard !closed.isEmpty else { return literal() }
+        let number = pick(closed)
+        let samples = letters.map { String($0) } + [""]
+        if let name = groups[number - 1], chance(50) { return .fixed("(?P=\(name))", samples: samples) }
+        return .fixed("(?:\\\(number))", samples: samples)
+    }
+
+    private mutating func look(depth: Int) -> Piece {
+        if chance(50) {
+            return .quantified(
+                alternatives(depth: depth + 1, opening: chance(50) ? "(?=" : "(?!", closing: ")"), "", 0, 1)
+        }
+        // Most bodies of a fixed width, since others are refused.
+        let body = (0..<below(3)).map { _ in chance(70) ? literal() : set() }
+        let opening = chance(50) ? "(?<=" : "(?<!"
+        if chance(20) { return .quantified(alternatives(depth: depth + 1, opening: opening, closing: ")"), "", 0, 1) }
+        return .quantified(.alternatives([.sequence(body)], opening: opening, closing: ")"), "", 0, 1)
+    }
+
+    private mutating func conditional(depth: Int) -> Piece {
+        guard !groups.isEmpty else { return literal() }
+        let number = 1 + below(groups.count)
+        let name = groups[number - 1] ?? String(number)
+        let yes = sequence(depth: depth + 1)
+        let branches = chance(60) ? [yes, sequence(depth: depth + 1)] : [yes]
+        return .alternatives(branches, opening: "(?(\(name))", closing: ")")
+    }
+}
