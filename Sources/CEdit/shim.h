@@ -7,9 +7,15 @@
 
 // libedit sets its options through functions with variable arguments, which Swift cannot call.
 
-static inline int twinspace_el_prompt(EditLine *editor, char *(*prompt)(EditLine *)) {
-    return el_set(editor, EL_PROMPT, prompt);
+static inline EditLine *twinspace_el_init(const char *program) { return el_init(program, stdin, stdout, stderr); }
+
+static inline char *twinspace_prompt(EditLine *editor) {
+    static char prompt[] = "twinspace> ";
+    (void)editor;
+    return prompt;
 }
+
+static inline int twinspace_el_prompt(EditLine *editor) { return el_set(editor, EL_PROMPT, twinspace_prompt); }
 
 static inline int twinspace_el_emacs(EditLine *editor) { return el_set(editor, EL_EDITOR, "emacs"); }
 

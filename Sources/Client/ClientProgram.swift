@@ -31,7 +31,7 @@ public enum ClientProgram {
         case .invocation(let invocation):
             do throws(SystemError) {
                 let console = try Console(environment: environment)
-                if invocation.task == .shell {
+                if invocation.task == .shell, let values {
                     return Shell(console, values).run()
                 }
                 return try console.run(invocation)

@@ -32,8 +32,9 @@ final class Console {
             return wait { finish in
                 BatchRun(on: loop, client, input, output, then: finish).start()
             }
-        case .import, .export: return .usage
-        case .shell: return .usage
+        case .import(let settings): return try importFile(settings, invocation)
+        case .export(let path): return try export(to: path, invocation)
+        case .shell: preconditionFailure("a shell runs a console, not the other way round")
         case .status(let watch, let interval):
             return watch ? watchStatus(interval, invocation) : showStatus(invocation)
         case .operatorCommand(let request): return command(request, invocation)

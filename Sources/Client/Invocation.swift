@@ -32,6 +32,7 @@ struct Invocation {
     /// - Parameters:
     ///   - hasTerminal: whether the shell may stand in for a command that is missing.
     ///   - inherited: the flags that the shell itself was started with, for commands typed in it.
+    /// - Returns: with an invocation, the values of all flags.
     static func parse(
         _ arguments: [String], environment: [String: String], hasTerminal: Bool,
         inheriting inherited: OptionValues? = nil
@@ -49,7 +50,7 @@ struct Invocation {
             }
             if word == "help" { return (.text(try help(words.dropFirst().first)), nil) }
             let command = try command(word)
-            return (try parse(command, Array(words.dropFirst()), environment, values), values)
+            return try parse(command, Array(words.dropFirst()), environment, values)
         }
     }
 
@@ -66,13 +67,13 @@ struct Invocation {
 
     private static func parse(
         _ command: Command, _ words: [String], _ environment: [String: String], _ inherited: OptionValues
-    ) throws(OptionsError) -> Outcome {
+    ) throws(OptionsError) -> (Outcome, OptionValues?) {
         let specification = command.specification
         switch try specification.parse(words, environment: environment, inheriting: inherited) {
-        case .help(let page): return .text(page)
-        case .version: return .text("\(Product.name) \(Product.version)\n")
+        case .help(let page): return (.text(page), nil)
+        case .version: return (.text("\(Product.name) \(Product.version)\n"), nil)
         case .values(let values):
-            return .invocation(Invocation(try task(command, values), values))
+            return (.invocation(Invocation(try task(command, values), values)), values)
         }
     }
 

@@ -1,7 +1,9 @@
+import Runtime
+
 /// What this program calls itself.
 enum Product {
     static let name = "twinspace"
-    static let version = "0.1.0"
+    static let version = Release.version
     /// As the proxy's log shows it.
     static let agent = "\(name)/\(version)"
 }

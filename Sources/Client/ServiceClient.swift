@@ -15,6 +15,8 @@ package final class ServiceClient {
     private var handlers: [RequestSequence: (Answer) -> Void] = [:]
     private var connectDelay: Timer?
     private var wake: Timer?
+    /// On all connections together.
+    package private(set) var bytesReceived = 0
 
     /// - Parameters:
     ///   - proxies: the proxies' addresses for clients, tried in turn; at least one.
@@ -104,6 +106,7 @@ package final class ServiceClient {
     }
 
     private func receive(_ bytes: UnsafeRawBufferPointer, from connection: Connection) {
+        bytesReceived += bytes.count
         decoder.append(bytes)
         do throws(FrameError) {
             // Handling a frame may end this very connection.

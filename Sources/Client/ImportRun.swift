@@ -1,0 +1,139 @@
+import Runtime
+import TupleCore
+import WireProtocol
+
+/// `import`: the rows of a file into PUTs or POSTs, several on their way at a time. Whatever does not go in is reported
+/// on standard error with its line. The first request that fails as a whole ends the reading.
+final class ImportRun {
+    private static let maximumRequests = 16
+    private static let maximumRequestBytes = 4 * 1_048_576
+
+    private let loop: EventLoop
+    private let client: ServiceClient
+    private let settings: ImportSettings
+    private let input: InputReader
+    private let then: (ImportReport) -> Void
+    private let progress: ProgressBar
+    private var rows: ImportRows
+    private var report: ImportReport
+    private var meter = PauseMeter()
+    /// Rows that were read and wait for room.
+    private var waiting: ArraySlice<ImportRows.Row> = []
+    private var batch = Batch()
+    private var outstanding = 0
+    private var bytesRead = 0
+    private var hasEnded = false
+    private var isFinished = false
+
+    private struct Batch {
+        var items: [Term] = []
+        var lines: [Int] = []
+        var bytes = 0
+    }
+
+    init(
+        on loop: EventLoop, _ client: ServiceClient, _ settings: ImportSettings, _ input: InputReader,
+        then: @escaping (ImportReport) -> Void
+    ) {
+        self.loop = loop
+        self.client = client
+        self.settings = settings
+        self.input = input
+        self.then = then
+        progress = ProgressBar(on: loop)
+        rows = ImportRows(settings)
+        report = ImportReport(operation: settings.operation)
+    }
+
+    func start() { fill() }
+
+    private func fill() {
+        while outstanding < ImportRun.maximumRequests, let row = waiting.popFirst() { take(row) }
+        if hasEnded, waiting.isEmpty, !batch.items.isEmpty, outstanding < ImportRun.maximumRequests { send() }
+        progress.update(done: bytesRead, of: input.size, note: "\(report.rows) rows, \(report.imported) imported")
+        if waiting.isEmpty, !hasEnded, !input.isReading { input.read { self.took($0) } }
+        guard hasEnded, waiting.isEmpty, batch.items.isEmpty, outstanding == 0, !isFinished else { return }
+        isFinished = true
+        progress.clear()
+        report.longestPause = meter.longest
+        then(report)
+    }
+
+    private func took(_ piece: InputReader.Piece) {
+        guard !hasEnded else { return }
+        do throws(ImportRows.Problem) {
+            switch piece {
+            case .bytes(let bytes):
+                bytesRead += bytes.count
+                waiting = try rows.read(bytes)[...]
+            case .end:
+                hasEnded = true
+                waiting = try rows.finish()[...]
+            case .failed(let error): throw ImportRows.Problem(message: error.description)
+            }
+        } catch {
+            complain("\(settings.path): \(error.message)")
+            giveUp(Answer(status: .malformed, message: error.message))
+        }
+        fill()
+    }
+
+    private func take(_ row: ImportRows.Row) {
+        report.rows += 1
+        switch row.content {
+        case .malformed(let reason):
+            report.malformed += 1
+            complain("\(settings.path):\(row.line): malformed: \(reason)")
+        case .pair(let pair):
+            batch.items.append(pair)
+            batch.lines.append(row.line)
+            batch.bytes += pair.approximateByteCount
+            if batch.items.count >= settings.pairsPerRequest || batch.bytes >= ImportRun.maximumRequestBytes { send() }
+        }
+    }
+
+    private func send() {
+        let batch = batch
+        self.batch = Batch()
+        outstanding += 1
+        meter.submitted(at: loop.now)
+        let request = Request(operatorName: settings.operation.rawValue, payload: .list(batch.items))
+        client.submit(request) { answer in
+            self.outstanding -= 1
+            self.meter.answered(at: self.loop.now)
+            self.took(answer, to: batch)
+            self.fill()
+        }
+    }
+
+    private func took(_ answer: Answer, to batch: Batch) {
+        guard answer.status == .ok else {
+            report.errors += batch.items.count
+            let (first, last) = (batch.lines.first ?? 0, batch.lines.last ?? 0)
+            complain("\(settings.path): lines \(first) to \(last): \(answer.status.name): \(answer.message)")
+            return giveUp(answer)
+        }
+        report.imported += batch.items.count - answer.rejected.count
+        for rejected in answer.rejected { report.count(rejected.reason) }
+        for (position, reason) in ImportReport.positions(of: answer.rejected, in: batch.items) {
+            var text = "\(settings.path):\(batch.lines[position]): \(reason.name)"
+            if case .list(let parts) = batch.items[position], let key = parts.first {
+                text += ": \(String(decoding: TupleText.text(of: key), as: UTF8.self))"
+            }
+            complain(text)
+        }
+    }
+
+    /// Reads no further; what is on its way comes to its end.
+    private func giveUp(_ answer: Answer) {
+        if report.failure == nil { report.failure = answer }
+        hasEnded = true
+        waiting = []
+        batch = Batch()
+    }
+
+    private func complain(_ text: String) {
+        progress.clear()
+        _ = Terminal.write(Style.harmless([UInt8](text.utf8)) + [UInt8(ascii: "\n")], to: 2)
+    }
+}
