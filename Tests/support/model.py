@@ -126,7 +126,9 @@ def difference(operator, found, wanted):
         if status == "ok" and list(reasons) != wanted.reasons:
             return f"reasons {reasons}, not {wanted.reasons}"
     elif sorted(map(canonical, pairs)) != sorted(map(canonical, wanted.pairs)):
-        return f"pairs {sorted(pairs)}, not {sorted(wanted.pairs)}"
+        found_ones, wanted_ones = set(map(canonical, pairs)), set(map(canonical, wanted.pairs))
+        return (f"{len(pairs)} pairs, not {len(wanted.pairs)}: too many {sorted(found_ones - wanted_ones)[:3]}, "
+                f"missing {sorted(wanted_ones - found_ones)[:3]}")
     if wanted.warned is not None and bool(found.get("warning")) != wanted.warned:
         return f"warning {found.get('warning')!r}, where one is {'due' if wanted.warned else 'wrong'}"
     return None
@@ -293,8 +295,8 @@ class Generator:
             ])())
         body = "".join(pieces)
         roll = self.random.random()
-        if roll < 0.1:
-            return "(?i)" + body.swapcase() if "\\" not in body else "(?i)" + body
+        if roll < 0.1 and self.may_ignore_case(body):
+            return "(?i)" + (body if "\\" in body else body.swapcase())
         if roll < 0.15:
             return f"({body})|{self.branch(1)}"
         if roll < 0.2:
@@ -309,9 +311,13 @@ class Generator:
             body = "^" + body
         if self.random.random() < 0.08:
             body += "$"
-        if self.random.random() < 0.08:
+        if self.random.random() < 0.08 and self.may_ignore_case(body):
             body = "(?i)" + body
         return body
+
+    def may_ignore_case(self, body):
+        """Back-references that ignore case are not common syntax: PCRE2 and CPython fold case differently there."""
+        return self.level == "full" or not ("\\1" in body or "(?P=" in body)
 
     def branch(self, depth):
         return "".join(self.piece(depth) for _ in range(self.random.randint(1, 3)))
