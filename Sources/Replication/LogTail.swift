@@ -44,7 +44,8 @@ struct LogTail: Sendable {
 
     /// The entries after `position`, up to about `limit` bytes but at least one where there is one; nil where they are
     /// not all there any more.
-    func entries(after index: LogIndex, bytes limit: Int) -> (previous: LogPosition, entries: ArraySlice<JournalEntry>)? {
+    func entries(after index: LogIndex, bytes limit: Int) -> (previous: LogPosition, entries: ArraySlice<JournalEntry>)?
+    {
         guard let previous = position(at: index) else { return nil }
         let first = begin + Int(index.number - base.index.number)
         var end = first

@@ -222,7 +222,9 @@ extension Replica {
             log(
                 .info, "resynced",
                 [.init("index", received.position.index.number), .init("pairs", received.space.count)])
-            if isSuspect { log(.alert, "repaired", [.init("server", name), .init("from", passive?.target.name.name ?? "")]) }
+            if isSuspect {
+                log(.alert, "repaired", [.init("server", name), .init("from", passive?.target.name.name ?? "")])
+            }
             isSuspect = false
         } catch {
             linkLost("its snapshot cannot be used: \(error)")
@@ -242,7 +244,10 @@ extension Replica {
         if passive.isLinked {
             log(
                 .alert, "active-lost",
-                [.init("server", passive.target.name), .init("epoch", passive.target.epoch.number), .init("reason", reason)])
+                [
+                    .init("server", passive.target.name), .init("epoch", passive.target.epoch.number),
+                    .init("reason", reason),
+                ])
         }
         abandonLink()
         self.passive?.lostReason = reason

@@ -202,7 +202,9 @@ extension Router {
         guard isSafe || acceptDataLoss else {
             return "\(target) may lack acknowledged writes; --accept-data-loss promotes it nevertheless"
         }
-        guard isSafe || server.record != nil || server.isEligible else { return "\(target) has no data of this cluster" }
+        guard isSafe || server.record != nil || server.isEligible else {
+            return "\(target) has no data of this cluster"
+        }
         var inSync = isSafe ? record.inSync.filter { $0 != record.active } : [target]
         inSync.sort()
         let changed = SwitchRecord(

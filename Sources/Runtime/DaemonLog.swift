@@ -21,7 +21,8 @@ enum Daemon {
     static let logOptions = OptionsSpecification.Group(
         "Log",
         [
-            Option("log", .text(placeholder: "FILE"), help: "Write the operator log to FILE; standard error by default."),
+            Option(
+                "log", .text(placeholder: "FILE"), help: "Write the operator log to FILE; standard error by default."),
             Option("log-format", .choice(["text", "json"]), default: "text", help: "How log lines are written."),
         ])
 

@@ -45,7 +45,8 @@ public final class Matcher {
     /// The expressions that a GET or DELETE payload holds.
     func expression(_ payload: Term) throws(ExpressionError) -> PairExpression {
         guard case .list(let parts) = payload, parts.count == 2 else {
-            throw ExpressionError(explanation: "malformed: the payload must be a list of two expressions, [KEYEXP, VALEXP]")
+            throw ExpressionError(
+                explanation: "malformed: the payload must be a list of two expressions, [KEYEXP, VALEXP]")
         }
         return PairExpression(
             key: try tupleExpression(parts[0], "key expression"),
@@ -62,7 +63,8 @@ public final class Matcher {
             var expressions: [CompiledExpression] = []
             for (position, item) in items.enumerated() {
                 guard case .string(let pattern) = item else {
-                    throw ExpressionError(explanation: "malformed \(what): item \(position + 1) of the list is no string")
+                    throw ExpressionError(
+                        explanation: "malformed \(what): item \(position + 1) of the list is no string")
                 }
                 expressions.append(try compile(pattern, "\(what), element \(position + 1)"))
             }

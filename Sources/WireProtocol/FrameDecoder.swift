@@ -45,7 +45,11 @@ public struct FrameDecoder: Sendable {
         guard failure == nil else { return }
         if begin > 0, begin == buffer.count || begin > 1_048_576 {
             // A connection that once had a large frame does not keep the memory for it.
-            if begin == buffer.count, buffer.capacity > 1_048_576 { buffer = [] } else { buffer.removeSubrange(..<begin) }
+            if begin == buffer.count, buffer.capacity > 1_048_576 {
+                buffer = []
+            } else {
+                buffer.removeSubrange(..<begin)
+            }
             begin = 0
         }
         buffer.append(contentsOf: bytes)
