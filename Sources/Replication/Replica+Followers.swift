@@ -102,6 +102,11 @@ extension Replica {
             follower.phase = .streaming
             follower.sent = position.index
             log(.info, "catch-up", [.init("server", follower.name), .init("from", position.index.number)])
+            if let peer = follower.log, let epoch = active?.epoch {
+                // Without entries: a follower that lacks nothing is asked for its word all the same.
+                let greeting = Append(previous: position, commit: active?.commit ?? .zero, entries: [])
+                actions.append(.sendToPeer(peer, greeting.frame(epoch: epoch)))
+            }
         } else {
             follower.phase = .snapshot(SnapshotEncoder(state))
             follower.sent = state.position.index

@@ -178,6 +178,7 @@ extension Replica {
             linkLost("its log does not continue this one")
             return
         }
+        if append.entries.isEmpty { acknowledge() }
         for bytes in append.entries {
             do throws(DecodingError) {
                 let entry = try LogEntry(decoding: bytes)
