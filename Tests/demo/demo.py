@@ -34,7 +34,7 @@ SHOWN_ROWS = 4
 SHOWN_CHARACTERS = 88
 QUESTIONS = (
     ("Raspberry Pi in any spelling", ".*", "(?i)raspberry,pi.*"),
-    ("addresses 00-00-0x whose owners have one word", "00000[0-9A-F]", r"\w+"),
+    ("Cisco in the oldest block", "000.*", "(?i)cisco,.*"),
     ("names whose first word comes again at once", ".*", r"(\w+),\1(,.*)?"),
 )
 
@@ -218,7 +218,7 @@ def check_report(errors, given_back):
                          f"{errors[-800:]}")
 
 
-def ask(stage, suite):
+def ask(stage, suite, wanted):
     for what, key, value in QUESTIONS:
         arguments = ["--output", "json", "get", key, value]
         begin = time.monotonic()
@@ -230,8 +230,10 @@ def ask(stage, suite):
             stage.detail(cut(f"{','.join(row_key)}  {' '.join(row_value)}"))
         if len(pairs) > SHOWN_ROWS:
             stage.detail(f"… and {len(pairs) - SHOWN_ROWS:,} more", DIM)
-        if not pairs:
-            raise SuiteError(f"nothing matches {key!r} {value!r}, which the registry cannot be")
+        due = [name for name, owner in wanted.items()
+               if re.fullmatch(key, ",".join(name)) and re.fullmatch(value, ",".join(owner))]
+        if sorted(tuple(found) for found, _ in pairs) != sorted(due):
+            raise SuiteError(f"{key!r} {value!r}: {len(pairs)} answers; CPython's re finds {len(due)} in the file")
 
 
 def run(stage):
@@ -268,7 +270,7 @@ def run(stage):
         stage.say(f"the longest pause that a client saw: {probe.longest * 1000:.0f} ms "
                   f"(writing and reading all the time: {probe.answers:,} answers, no error)", BOLD, BLUE)
 
-        ask(stage, suite)
+        ask(stage, suite, wanted)
 
         count = check_rows(suite, wanted, f"on {suite.active()}")
         stage.say(f"every row is there: {count:,} pairs on {suite.active()}, compared one by one", BOLD, GREEN)
