@@ -13,7 +13,7 @@ from pathlib import Path
 sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "support"))
 
 from checks import expect, expect_equal, run_checks
-from suite import LOG_LINE, Suite, describe_end, free_port, run_program, wait_until
+from suite import LOG_LINE, Suite, describe_end, free_port, parent, run_program, wait_until
 from twinspace_protocol import Client
 
 HOST = "127.0.0.1"
@@ -214,15 +214,8 @@ def check_import_at_start():
 
 def children(pid):
     """Processes whose parent is `pid`."""
-    found = []
-    for entry in Path("/proc").iterdir():
-        if entry.name.isdigit():
-            try:
-                if int((entry / "stat").read_text(encoding="utf-8").rsplit(")", 1)[1].split()[1]) == pid:
-                    found.append(int(entry.name))
-            except (OSError, ValueError, IndexError):
-                pass
-    return found
+    numbers = [int(entry.name) for entry in Path("/proc").iterdir() if entry.name.isdigit()]
+    return [number for number in numbers if parent(number) == pid]
 
 
 def check_spawn_passive():

@@ -282,6 +282,7 @@ class Suite:
         try:
             if kind is None:
                 self.check_health()
+                self.check_nothing_left()
         except SuiteError as found:
             problem = found
         if (kind is not None and not issubclass(kind, (KeyboardInterrupt, SystemExit))) or problem:
@@ -289,8 +290,6 @@ class Suite:
         self.close()
         if problem:
             raise problem
-        if kind is None:
-            self.check_nothing_left()
         return False
 
     def start_all(self):
@@ -309,6 +308,13 @@ class Suite:
         self._closed = True
         for daemon in self.daemons.values():
             daemon.end_group()
+        # A passive server that an active one has started has a session of its own, so that it outlives its parent. Its
+        # command line names this suite's folder, as no other process's does.
+        for pid, _ in self.leftovers():
+            try:
+                os.kill(pid, signal.SIGKILL)
+            except ProcessLookupError:
+                pass
         if os.environ.get("TWINSPACE_KEEP"):
             print(f"kept: {self.directory}", file=sys.stderr)
         else:
@@ -340,8 +346,12 @@ class Suite:
         return found
 
     def check_nothing_left(self):
-        wait_until(lambda: not self.leftovers(), DEATH_SECONDS, "all processes of the suite are gone",
-                   lambda: f"left: {self.leftovers()}")
+        """No process is there but those that the suite started and their children."""
+        def strangers():
+            known = {daemon.process.pid for daemon in self.daemons.values() if daemon.running}
+            return [(pid, line) for pid, line in self.leftovers() if pid not in known and parent(pid) not in known]
+        wait_until(lambda: not strangers(), DEATH_SECONDS, "nothing of the suite is left without its parent",
+                   lambda: f"left: {strangers()}")
 
     # Processes.
 
@@ -517,6 +527,14 @@ class Suite:
             return json.loads(done.stdout)
         except ValueError:
             raise SuiteError(f"twinspace {arguments}: no JSON answer: {done.stdout[:300]!r}") from None
+
+
+def parent(pid):
+    """The process's parent; 0 where it is gone."""
+    try:
+        return int(Path(f"/proc/{pid}/stat").read_text(encoding="utf-8", errors="replace").rsplit(")", 1)[1].split()[1])
+    except (OSError, ValueError, IndexError):
+        return 0
 
 
 def describe_end(code):
