@@ -88,7 +88,7 @@ extension Parser {
         let value = digits.number(base: 16)
         guard value <= CodePoint.last.value else {
             // What `chr` says of a number that is too large even for C.
-            if value > Int32.max { throw PythonRegexError("signed integer is greater than maximum") }
+            if value > Int32.max { throw PythonRegexError("Python int too large to convert to C int") }
             throw badEscape(escape)
         }
         return CodePoint(value)

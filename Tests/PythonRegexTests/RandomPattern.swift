@@ -145,7 +145,7 @@ struct RandomPattern {
             opening = pick(["(?i)", "(?i)", "(?ai)", "(?a)", "(?m)", "(?s)", "(?x)", "(?im)", "(?u)", "(?ims)"])
             isVerbose = opening.contains("x")
         }
-        return .sequence([.fixed(opening, samples: []), alternatives(depth: 0, opening: "", closing: "")])
+        return .sequence([.fixed(opening, samples: []), alternatives(depth: below(4), opening: "", closing: "")])
     }
 
     private mutating func alternatives(depth: Int, opening: String, closing: String) -> Piece {

@@ -130,6 +130,8 @@ class Recorder:
 def main():
     warnings.simplefilter("ignore")
     signal.signal(signal.SIGALRM, stop)
+    # Whoever starts this process may have blocked the signal, and the block is handed down.
+    signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGALRM})
     for line in sys.stdin:
         print(json.dumps(answer(json.loads(line))), flush=True)
 
