@@ -24,6 +24,8 @@ SEED = int(os.environ.get("SEED") or random.SystemRandom().randrange(10**9))
 LEVEL = os.environ.get("REGEX") or "common"
 BATCH_LINES = max(100, COUNT // 8)
 SHOWN = 10
+# Most expressions that come by chance cost next to nothing; more than this share would be too small a budget.
+COSTLY_SHARE = 0.002
 
 
 def show(number, operator, payload, what):
@@ -34,6 +36,11 @@ def as_printed(answer):
     """The protocol client's answer as the command line prints it."""
     return {"status": answer.status, "message": answer.message, "warning": answer.warning,
             "pairs": answer.given_back, "reasons": answer.reasons}
+
+
+def is_too_costly(operator, found):
+    """An expression with nested repeats may exceed the work budget. Then nothing was done, in the model neither."""
+    return operator in ("GET", "DELETE") and found["status"] == "too-costly" and not found["pairs"]
 
 
 def compare_spaces(found, wanted, what):
@@ -50,18 +57,24 @@ def check_random_requests():
     generator = Generator(SEED, LEVEL)
     space = Space()
     wrong = []
+    costly = 0
     with Suite(servers=2) as suite, Client("127.0.0.1", suite.ports["clients"], timeout=30.0) as client:
         begin = time.monotonic()
         for number in range(COUNT):
             if number == COUNT // 2:
                 suite.kill(suite.active())
             operator, payload = generator.request()
-            what = difference(operator, as_printed(client.send(operator, payload)), space.answer(operator, payload))
+            found = as_printed(client.send(operator, payload))
+            if is_too_costly(operator, found):
+                costly += 1
+                continue
+            what = difference(operator, found, space.answer(operator, payload))
             if what:
                 wrong.append(show(number, operator, payload, what))
                 if len(wrong) == SHOWN:
                     break
         seconds = time.monotonic() - begin
+        expect(costly <= COUNT * COSTLY_SHARE, f"SEED={SEED}: {costly} expressions were too costly")
         expect(not wrong, f"SEED={SEED}: answers that differ from CPython's:\n  " + "\n  ".join(wrong))
         compare_spaces(client.get().pairs, space.everything(), f"SEED={SEED}: at the end")
         dead = next(name for name in suite.names if not suite.daemons[name].running)
@@ -69,7 +82,7 @@ def check_random_requests():
         suite.wait_redundant()
         suite.kill(suite.active())
         compare_spaces(client.get().pairs, space.everything(), f"SEED={SEED}: on the restored copy")
-    print(f"    {COUNT} requests in {seconds:.1f} s, {len(space.pairs)} pairs at the end", flush=True)
+    print(f"    {COUNT} requests in {seconds:.1f} s, {costly} too costly, {len(space.pairs)} pairs at the end", flush=True)
 
 
 def check_random_batch():
@@ -80,13 +93,14 @@ def check_random_batch():
     lines = [json.dumps({"op": operator, "payload": payload}, ensure_ascii=number % 2 == 0)
              for number, (operator, payload) in enumerate(requests)]
     space = Space()
-    wanted = [space.answer(operator, payload) for operator, payload in requests]
     with Suite(servers=1) as suite:
         done = suite.cli("batch", "-", stdin="\n".join(lines) + "\n")
         answers = [json.loads(line) for line in done.stdout.splitlines()]
         expect(len(answers) == len(lines), f"{len(answers)} answers to {len(lines)} lines; {done.stderr[-300:]}")
         for number, (operator, payload) in enumerate(requests):
-            what = difference(operator, answers[number], wanted[number])
+            if is_too_costly(operator, answers[number]):
+                continue
+            what = difference(operator, answers[number], space.answer(operator, payload))
             if what:
                 # Those that follow may differ only because this one did.
                 raise AssertionError(f"SEED={SEED}: " + show(number, operator, payload, what))
