@@ -12,7 +12,7 @@ package struct ClientSession {
         package var session: SessionID
         /// How many proxies can be tried.
         package var proxies: Int
-        /// How long a request may take; a part of an answer that comes in begins the time anew.
+        /// How long a request may take; a part of an answer that had not come before begins the time anew.
         package var timeout: Duration
         /// For the proxy's log.
         package var agent: String
@@ -60,6 +60,9 @@ package struct ClientSession {
         var isInFlight = false
         /// What has come of the answer on this connection.
         var parts: Answer?
+        /// How many parts that are, and how many there ever were.
+        var partCount = 0
+        var mostParts = 0
     }
 
     enum Phase: Equatable {
@@ -174,14 +177,20 @@ package struct ClientSession {
         failures = 0
         if frame.header.flags.contains(.first) {
             entry.parts = part
+            entry.partCount = 1
         } else if entry.parts != nil {
             entry.parts?.append(part)
+            entry.partCount += 1
         } else {
             // The rest of an answer whose beginning went to a connection that is gone.
             return
         }
         if frame.header.flags.contains(.more) {
-            entry.deadline = now.advanced(by: settings.timeout)
+            // Only what is new counts: an answer that breaks off at the same place again and again is none.
+            if entry.partCount > entry.mostParts {
+                entry.mostParts = entry.partCount
+                entry.deadline = now.advanced(by: settings.timeout)
+            }
             entries[sequence] = entry
         } else if let answer = entry.parts {
             finish(sequence, answer, &actions)
