@@ -1,0 +1,73 @@
+import Replication
+import TupleCore
+import TupleStore
+import WireProtocol
+
+/// A server's process, where it runs, and its disk.
+final class Node {
+    let settings: ReplicaSettings
+    var name: String { String(settings.address.dropLast(2)) }
+    var disk = Disk()
+    var replica: Replica?
+    var isFrozen = false
+    /// While set, nothing becomes durable.
+    var isDiskHeld = false
+    var needsFlush = false
+    /// Written, not yet durable.
+    var unsynced: [JournalEntry] = []
+    var installing: ReplicatedState?
+    var connectAt: Instant?
+    var tickAt = Instant(nanoseconds: 0)
+    /// How the process ended by itself.
+    var ended: Ending?
+
+    init(_ settings: ReplicaSettings) { self.settings = settings }
+
+    var runs: Bool { replica != nil && !isFrozen }
+    var role: String { replica?.status.role ?? "down" }
+    var state: String { replica?.status.state ?? "down" }
+    var value: (String) -> String? {
+        { [replica] key in
+            guard let tuple = try? Tuple(elements: [[UInt8](key.utf8)], rule: .text) else { return nil }
+            return replica?.state.space.value(of: tuple)?.elements.first.map { String(decoding: $0, as: UTF8.self) }
+        }
+    }
+}
+
+/// What a data directory holds durably.
+struct Disk {
+    var record: SwitchRecord?
+    private(set) var state: ReplicatedState?
+    private(set) var problem: String?
+    /// Whether it is a new one: nothing was ever made durable on it.
+    var isWiped: Bool { state == nil && record == nil }
+
+    mutating func take(_ entries: ArraySlice<JournalEntry>) {
+        for entry in entries {
+            do {
+                let decoded = try LogEntry(decoding: entry.bytes)
+                if state == nil { state = ReplicatedState(rule: .text) }
+                try state?.apply(decoded)
+            } catch { problem = "entry \(entry.position.index.number): \(error)" }
+        }
+    }
+
+    mutating func install(_ snapshot: ReplicatedState) { state = snapshot }
+
+    /// The state as it is read back, through the snapshot's own format.
+    func recovered(_ rule: ElementRule) -> ReplicatedState {
+        guard let state else { return ReplicatedState(rule: record?.rule ?? rule) }
+        var encoder = SnapshotEncoder(state)
+        var decoder = SnapshotDecoder()
+        var read: ReplicatedState?
+        while let chunk = encoder.next() {
+            do { read = try decoder.append(chunk) } catch { preconditionFailure("a snapshot cannot be read: \(error)") }
+        }
+        guard let read else { preconditionFailure("a snapshot without an end") }
+        guard read.space.rule != rule, state.space.rule == .text else { return read }
+        // Entries do not carry the rule; a journal without a snapshot takes it from the record.
+        var space = Space(rule: record?.rule ?? rule)
+        read.space.forEachPair { space.apply(.added($0)) }
+        return ReplicatedState(space: space, sessions: read.sessions, position: read.position, time: read.time)
+    }
+}
