@@ -102,10 +102,10 @@ extension Replica {
             follower.phase = .streaming
             follower.sent = position.index
             log(.info, "catch-up", [.init("server", follower.name), .init("from", position.index.number)])
-            // Where nothing is missing no entry will tell it that it follows; it could not acknowledge what it holds.
-            if let peer = follower.log, let active {
-                let append = Append(previous: position, commit: active.commit, entries: [])
-                actions.append(.sendToPeer(peer, append.frame(epoch: active.epoch)))
+            if let peer = follower.log, let epoch = active?.epoch {
+                // Without entries: a follower that lacks nothing is asked for its word all the same.
+                let greeting = Append(previous: position, commit: active?.commit ?? .zero, entries: [])
+                actions.append(.sendToPeer(peer, greeting.frame(epoch: epoch)))
             }
         } else {
             follower.phase = .snapshot(SnapshotEncoder(state))

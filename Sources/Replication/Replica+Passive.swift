@@ -178,6 +178,7 @@ extension Replica {
             linkLost("its log does not continue this one")
             return
         }
+        if append.entries.isEmpty { acknowledge() }
         for bytes in append.entries {
             do throws(DecodingError) {
                 let entry = try LogEntry(decoding: bytes)
@@ -194,8 +195,6 @@ extension Replica {
         }
         let heard = passive?.heardIndex ?? .zero
         passive?.heardIndex = max(heard, state.position.index)
-        // Entries are acknowledged when they are durable; what was durable before is known to nobody on this link.
-        if append.entries.isEmpty { acknowledge() }
     }
 
     private mutating func receive(snapshotChunk chunk: [UInt8]) {
