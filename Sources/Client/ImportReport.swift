@@ -17,6 +17,8 @@ struct ImportReport: Equatable {
     var longestPause = Duration.zero
     /// The first answer that was no `ok`.
     var failure: Answer?
+    /// Why the file cannot be read to its end, or has not the columns that were asked for.
+    var problem: String?
 
     init(operation: Operator) { self.operation = operation }
 
@@ -30,6 +32,7 @@ struct ImportReport: Equatable {
 
     var exitCode: ExitCode {
         if let failure { return ExitCode(failure.status) }
+        if problem != nil { return .usage }
         return exists + absent + malformed > 0 ? .givenBack : .done
     }
 
@@ -44,7 +47,7 @@ struct ImportReport: Equatable {
     var json: Term {
         var members: [Term.Member] = []
         func add(_ name: String, _ value: Term) { members.append(.init(name: [UInt8](name.utf8), value: value)) }
-        add("status", .string((failure?.status ?? .ok).name))
+        add("status", .string((failure?.status ?? (problem == nil ? .ok : .malformed)).name))
         add("imported", .number("\(imported)"))
         add("exists", .number("\(exists)"))
         if operation == .post { add("absent", .number("\(absent)")) }
@@ -52,7 +55,7 @@ struct ImportReport: Equatable {
         add("rows", .number("\(rows)"))
         add("longestPauseMilliseconds", .number("\(longestPause.wholeMilliseconds)"))
         add("errors", .number("\(errors)"))
-        if let failure { add("message", .string(failure.message)) }
+        if let message = failure?.message ?? problem { add("message", .string(message)) }
         return .object(members)
     }
 

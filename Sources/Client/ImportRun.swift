@@ -73,7 +73,8 @@ final class ImportRun {
             }
         } catch {
             complain("\(settings.path): \(error.message)")
-            giveUp(Answer(status: .malformed, message: error.message))
+            report.problem = error.message
+            giveUp()
         }
         fill()
     }
@@ -111,7 +112,8 @@ final class ImportRun {
             report.errors += batch.items.count
             let (first, last) = (batch.lines.first ?? 0, batch.lines.last ?? 0)
             complain("\(settings.path): lines \(first) to \(last): \(answer.status.name): \(answer.message)")
-            return giveUp(answer)
+            if report.failure == nil { report.failure = answer }
+            return giveUp()
         }
         report.imported += batch.items.count - answer.rejected.count
         for rejected in answer.rejected { report.count(rejected.reason) }
@@ -125,8 +127,7 @@ final class ImportRun {
     }
 
     /// Reads no further; what is on its way comes to its end.
-    private func giveUp(_ answer: Answer) {
-        if report.failure == nil { report.failure = answer }
+    private func giveUp() {
         hasEnded = true
         waiting = []
         batch = Batch()
