@@ -1,9 +1,9 @@
 #!/usr/bin/env python3
 """The main job, to watch: a real registry goes in while the active server is killed, and every row is there.
 
-Starts a proxy and two servers on loopback, imports the IEEE's registry of network addresses (Debian package ieee-data),
-kills the active server with SIGKILL half-way, restores it, asks three questions, checks each row against its own reading
-of the file, and stops everything. It fails where one row is missing or any client saw an error.
+Starts a proxy and two servers on loopback, imports the IEEE's registry of network addresses (package ieee-data), kills
+the active server with SIGKILL half-way, restores it, asks three questions, checks each row against its own reading of
+the file, and stops everything. It fails where one row is missing or any client saw an error.
 
 OUI_CSV names another copy of the registry. With --stay the suite is left running until Enter is pressed.
 """
@@ -21,7 +21,8 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "support"))
 
-from suite import Suite, SuiteError, end_on_signals, require_programs, wait_until
+from daemon import SuiteError, end_on_signals, require_programs, wait_until
+from suite import Suite
 from twinspace_protocol import Client
 
 REGISTRY = Path(os.environ.get("OUI_CSV") or "/usr/share/ieee-data/oui.csv")
@@ -158,8 +159,8 @@ class Probe(threading.Thread):
 
 def import_with_a_death(stage, suite, rows):
     """Runs `twinspace import` and kills the active server half-way; returns (killed server, output)."""
-    arguments = ["import", str(REGISTRY), "--format", "csv", "--key-columns", KEY_COLUMN, "--value-columns", VALUE_COLUMN,
-                 "--split-words", "--batch-pairs", str(ROWS_PER_REQUEST)]
+    arguments = ["import", str(REGISTRY), "--format", "csv", "--key-columns", KEY_COLUMN,
+                 "--value-columns", VALUE_COLUMN, "--split-words", "--batch-pairs", str(ROWS_PER_REQUEST)]
     stage.say(f"$ twinspace {shlex.join(arguments)}", BOLD)
     output = suite.directory / "import.out"
     errors = suite.directory / "import.err"
@@ -305,7 +306,8 @@ def main():
         stage.clear()
         print("\ninterrupted", file=sys.stderr)
         return 130
-    print(paint(f"\nPASSED in {time.monotonic() - stage.begin:.1f} s: no row missing, no client saw an error", BOLD, GREEN))
+    seconds = time.monotonic() - stage.begin
+    print(paint(f"\nPASSED in {seconds:.1f} s: no row missing, no client saw an error", BOLD, GREEN))
     return 0
 
 

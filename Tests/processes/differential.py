@@ -82,7 +82,8 @@ def check_random_requests():
         suite.wait_redundant()
         suite.kill(suite.active())
         compare_spaces(client.get().pairs, space.everything(), f"SEED={SEED}: on the restored copy")
-    print(f"    {COUNT} requests in {seconds:.1f} s, {costly} too costly, {len(space.pairs)} pairs at the end", flush=True)
+    print(f"    {COUNT} requests in {seconds:.1f} s, {costly} too costly, {len(space.pairs)} pairs at the end",
+          flush=True)
 
 
 def check_random_batch():

@@ -13,7 +13,9 @@ from pathlib import Path
 sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "support"))
 
 from checks import expect, expect_equal, run_checks
-from suite import LOG_LINE, Suite, describe_end, free_port, parent, run_program, wait_until
+from daemon import describe_end, free_port, parent, run_program, wait_until
+from operator_log import LOG_LINE
+from suite import Suite
 from twinspace_protocol import Client
 
 HOST = "127.0.0.1"
@@ -89,7 +91,8 @@ def _server(**changes):
 
 def _changed(flags, changes):
     flags.update({"--" + name.replace("_", "-"): value for name, value in changes.items()})
-    return [part for name, value in flags.items() if value is not None for part in ([name, value] if value else [name])]
+    given = {name: value for name, value in flags.items() if value is not None}
+    return [part for name, value in given.items() for part in ([name, value] if value else [name])]
 
 
 def check_bad_flags():
@@ -116,7 +119,8 @@ def check_bad_flags():
             (_server(heartbeat_interval="5"), "--heartbeat-interval"),
             (_server(heartbeat_interval="soon"), "--heartbeat-interval"),
             (_server(heartbeat_interval="0s"), "--heartbeat-interval"),
-            (_server(heartbeat_misses="0"), "--heartbeat-misses"), (_server(heartbeat_misses="x"), "--heartbeat-misses"),
+            (_server(heartbeat_misses="0"), "--heartbeat-misses"),
+            (_server(heartbeat_misses="x"), "--heartbeat-misses"),
             (_server(sync="sometimes"), "--sync"), (_server(resync="maybe"), "--resync"),
             (_server(elements="words"), "--elements"), (_server(log_format="xml"), "--log-format"),
             (_server(nonsense=""), "--nonsense"),
@@ -304,7 +308,8 @@ def check_elements_belong_to_the_space():
             daemon.may_end = True
             code = daemon.wait()
             expect(code > 0, f"{name}: {describe_end(code)}")
-            expect("--elements" in suite.log_text(name), f"{name} does not name --elements: {suite.log_text(name)[-300:]}")
+            text = suite.log_text(name)
+            expect("--elements" in text, f"{name} does not name --elements: {text[-300:]}")
         expect_equal(contents(suite), odd, "pairs afterwards")
 
 
@@ -386,8 +391,8 @@ def check_environment_variables():
         code, output, errors = run_program("twinspace", "get", ".*", environment=suite.environment)
         wait_until(lambda: run_program("twinspace", "get", ".*", environment=suite.environment)[0] == 0, 5,
                    "the command line finds the proxy by its variable", lambda: f"{code} {output} {errors}")
-        expect_equal(json.loads(run_program("twinspace", "get", ".*", environment=suite.environment)[1])["status"], "ok",
-                     "status")
+        _, output, _ = run_program("twinspace", "get", ".*", environment=suite.environment)
+        expect_equal(json.loads(output)["status"], "ok", "status")
         code, _, errors = run_program("twinspace-server", "--name", "x", environment={**server, "TWINSPACE_SYNC": "no"})
         expect(code not in (None, 0) and "TWINSPACE_SYNC" in errors, f"a bad variable: {code} {errors}")
 

@@ -7,6 +7,7 @@ ROUNDS=N takeovers by kill -9 (12 where it is not set; 50 is the whole measureme
 
 import math
 import os
+import random
 import signal
 import sys
 import time
@@ -22,7 +23,9 @@ from twinspace_protocol import Client
 ROUNDS = int(os.environ.get("ROUNDS") or 12)
 RATE = float(os.environ.get("RATE") or 4000)
 CLIENTS = 4
+SEED = int(os.environ.get("SEED") or random.SystemRandom().randrange(10**9))
 SETTLE_SECONDS = 0.3
+KILLS_WHILE_CATCHING_UP = max(6, ROUNDS // 2)
 
 
 def percentile(values, share):
@@ -43,7 +46,8 @@ def verify(suite, load, where):
     """No client saw anything wrong, and the space holds exactly what was acknowledged."""
     for report in load.reports:
         expect(not report["errors"], f"{where}: client {report['name']} saw errors: {report['errors'][:3]}")
-        expect(not report["violations"], f"{where}: client {report['name']} got wrong answers: {report['violations'][:3]}")
+        expect(not report["violations"],
+               f"{where}: client {report['name']} got wrong answers: {report['violations'][:3]}")
     verify_pairs(suite, load, where)
 
 
@@ -221,6 +225,50 @@ def check_proxy_and_active():
             suite.restart(active)
             suite.wait_redundant()
         verify_both_copies(suite, load)
+
+
+def check_everything_at_once():
+    """kill -9 of all processes at one time, as when the power goes; started again, nothing is lost or doubled"""
+    with Suite(servers=2) as suite:
+        with Load(suite, CLIENTS, rate=RATE) as load:
+            load.wait_flowing()
+            for _ in range(3):
+                time.sleep(SETTLE_SECONDS)
+                for daemon in suite.daemons.values():
+                    daemon.may_end = True
+                    daemon.signal(signal.SIGKILL)
+                for name in suite.daemons:
+                    suite.daemons[name].wait()
+                for name in suite.daemons:
+                    suite.start(name)
+                load.wait_flowing()
+                suite.wait_redundant()
+        verify_both_copies(suite, load)
+
+
+def check_kill_while_catching_up():
+    """kill -9 of the active server while the other one is still catching up: it is waited for, nothing is lost"""
+    dice = random.Random(SEED)
+    with Suite(servers=2) as suite:
+        print(f"    SEED={SEED}", flush=True)
+        with Load(suite, CLIENTS, rate=RATE) as load:
+            load.wait_flowing()
+            promoted = 0
+            for _ in range(KILLS_WHILE_CATCHING_UP):
+                time.sleep(SETTLE_SECONDS)
+                active, passive = suite.active(), suite.passives()[0]
+                suite.kill(passive)
+                time.sleep(dice.random() * 0.2)
+                suite.start(passive)
+                time.sleep(dice.random() * 0.1)
+                suite.kill(active)
+                time.sleep(dice.random() * 0.2)
+                suite.start(active)
+                load.wait_flowing()
+                suite.wait_redundant()
+                promoted += suite.active() == passive
+        verify_both_copies(suite, load)
+        print(f"    {KILLS_WHILE_CATCHING_UP} rounds; the other server was in sync in time in {promoted}", flush=True)
 
 
 def check_three_servers():

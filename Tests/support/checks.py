@@ -8,7 +8,7 @@ import sys
 import time
 import traceback
 
-from suite import end_on_signals, require_programs
+from daemon import end_on_signals, require_programs
 
 
 class Skipped(Exception):

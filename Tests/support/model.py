@@ -149,13 +149,13 @@ CLASSES = [r"\d", r"\w", r"\W", r"\D", r"\s", r"\S", ".", "[a-z]", "[^a-z]", "[0
            "[^,]", "[a-]", "[]a]", r"[\]\-x]", "é", "[à-ÿ]", "[Ωд日]"]
 QUANTIFIERS = ["*", "+", "?", "{2}", "{1,3}", "{,2}", "{2,}", "*?", "+?", "??", "{1,2}?"]
 MALFORMED_PATTERNS = [
-    "(", ")", "[", "a**", "*a", "+", "?x", "(?P<n", "(?P<1a>x)", "(?P=none)", r"\1", r"(\1)", "[z-a]", "a{3,2}", "(?<x)",
-    r"\p{L}", "(?z)", "a(?i)b", "(?<=a*)b", "(?P<a>x)(?P<a>y)", r"\q", "(?(2)a|b)", "[a", r"[\q]", "\\", "(?#", "x{2}{3}",
-    "(?:", "(?=a", r"\x4", r"\u12", r"\N{NO SUCH NAME}", "(?-i)", "(?i-i:a)", "a++b+++",
+    "(", ")", "[", "a**", "*a", "+", "?x", "(?P<n", "(?P<1a>x)", "(?P=none)", r"\1", r"(\1)", "[z-a]", "a{3,2}",
+    "(?<x)", r"\p{L}", "(?z)", "a(?i)b", "(?<=a*)b", "(?P<a>x)(?P<a>y)", r"\q", "(?(2)a|b)", "[a", r"[\q]", "\\", "(?#",
+    "x{2}{3}", "(?:", "(?=a", r"\x4", r"\u12", r"\N{NO SUCH NAME}", "(?-i)", "(?i-i:a)", "a++b+++",
 ]
 FULL_ONLY = [
-    "a++", "(?>a|ab)b", "(?s:.)", "(?m:^a$)", "(?x: a b # c\n)", r"\N{LATIN SMALL LETTER A}", r"\x61", r"\u0062", r"\141",
-    r"\0", "(?a:\\w+)", "(?L:a)", "(?u:\\w+)", "(?i:STRASSE|É)", "(?(1)a|b)", "(a)?(?(1)b|[^b].*)", r"(?P<n>\w)(?P=n)",
+    "a++", "(?>a|ab)b", "(?s:.)", "(?m:^a$)", "(?x: a b # c\n)", r"\N{LATIN SMALL LETTER A}", r"\x61", r"\u0062",
+    r"\141", r"\0", "(?a:\\w+)", "(?L:a)", "(?u:\\w+)", "(?i:STRASSE|É)", "(?(1)a|b)", "(a)?(?(1)b|[^b].*)", r"(?P<n>\w)(?P=n)",
     r"\bab\b", r"\B.\B", r"\Aab\Z", "(?<=,)b", "(?<!a)b", r".*(?<=\d)", "[[:alpha:]]+", "a{,2}", "{", "a{", "a{x}",
     "[a&&b]", "[a--b]", "a*+a", "(?i)ſ|K|ı", r"[^\W\d_]+", "(?=.*1)(?!.*2).+",
 ]
@@ -229,7 +229,9 @@ class Generator:
         ])()
 
     def anything(self, depth, no_list=False):
-        kinds = ["null", "true", "integer", "float", "string", "object"] + ([] if no_list or depth == 0 else ["list"] * 3)
+        kinds = ["null", "true", "integer", "float", "string", "object"]
+        if depth > 0 and not no_list:
+            kinds += ["list"] * 3
         kind = self.random.choice(kinds)
         if kind == "null":
             return None
