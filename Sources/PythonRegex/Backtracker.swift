@@ -1,36 +1,51 @@
 /// Runs a program over a subject, going back without recursion: its memory is a stack of its own, which is bounded.
 struct Backtracker {
-    /// What to do on the way back, the newest last.
+    /// What to do on the way back, the newest last. Positions are offsets in bytes.
     enum Entry {
         /// Go on here.
-        case choice(Program.Place, position: Int)
+        case choice(place: Int32, position: Int32, Marks)
         /// Give back one code point at a time, down to `least`, and go on.
-        case units(Program.Place, least: Int, position: Int)
-        case mark(slot: Int, old: Int)
-        case loop(Int, old: LoopState)
+        case units(place: Int32, least: Int32, position: Int32, Marks)
+        /// Put back the marks, and go further back.
+        case marks(Marks)
+        case loop(Int32, old: LoopState)
+    }
+
+    /// The latest mark at the time of a choice, and whether the marks up to it are kept in `Memory.keptMarks`.
+    struct Marks {
+        let last: Int32
+        let areKept: Bool
     }
 
     struct LoopState {
-        var count = 0
+        var count: UInt32 = 0
         /// Where the latest round began that was not required: a round without progress ends the loop.
-        var last = -1
+        var last: Int32 = -1
     }
 
     /// Where an atomic group or a look began.
     struct Register {
         var height = 0
+        var keptMarks = 0
         var position = 0
     }
 
     /// Working memory, kept between matches.
     struct Memory {
         var stack: [Entry] = []
-        var marks: [Int] = []
+        /// Where groups begin and end, in turn; -1 for what was never there. Going back does not clear a mark, it
+        /// only counts as unset again: as in CPython, where a condition about an open group can tell.
+        var marks: [Int32] = []
+        /// The highest mark that counts.
+        var lastMark: Int32 = -1
+        var keptMarks: [Int32] = []
         var loops: [LoopState] = []
         var registers: [Register] = []
 
         fileprivate mutating func prepare(for program: Program) {
             stack.removeAll(keepingCapacity: true)
+            keptMarks.removeAll(keepingCapacity: true)
+            lastMark = -1
             marks.refill(with: -1, count: program.slotCount)
             loops.refill(with: LoopState(), count: program.loops.count)
             registers.refill(with: Register(), count: program.registerCount)
@@ -53,11 +68,12 @@ struct Backtracker {
     }
 
     /// - Parameters:
-    ///   - subject: Valid UTF-8.
+    ///   - subject: Valid UTF-8 of less than 2 GiB; a longer one is over the limit.
     ///   - work: How many steps it may take.
     static func match(
         _ program: Program, _ subject: UnsafeRawBufferPointer, work: UInt64, heapKiB: UInt32, memory: inout Memory
     ) -> Outcome {
+        guard subject.count < Int32.max else { return Outcome(result: .limit, remainingWork: work) }
         var taken = Memory()
         swap(&taken, &memory)
         taken.prepare(for: program)
@@ -102,34 +118,37 @@ struct Backtracker {
     }
 
     private mutating func push(_ entry: Entry) {
-        if memory.stack.count >= maximumStack { isExhausted = true }
+        if memory.stack.count + memory.keptMarks.count / 4 >= maximumStack { isExhausted = true }
         memory.stack.append(entry)
     }
 
     private mutating func step(_ instruction: Program.Instruction) -> Bool {
         switch instruction {
         case .unit(let set):
-            guard let (point, next) = decode(position), set.contains(point) else { return false }
+            guard let (point, next) = decode(position), program.units[set].contains(point) else { return false }
             position = next
             return true
-        case .units(let set, let minimum, let maximum): return takeUnits(set, minimum, maximum)
+        case .units(let set, let minimum, let maximum, let keepsMarks):
+            return takeUnits(program.units[set], minimum, maximum, keepsMarks)
         case .anchor(let anchor, let multiline, let ascii): return holds(anchor, multiline, ascii)
-        case .split(let other): push(.choice(other, position: position))
+        case .split(let other, let keepsMarks): pushChoice(other, keepsMarks)
+        case .keepMarks: push(.marks(marksNow(true)))
         case .jump(let target): place = target
-        case .mark(let slot): setMark(slot, position)
+        case .mark(let slot): setMark(slot)
         case .backreference(let group, let folding): return takeReference(group, folding)
         case .condition(let group, let otherwise): if !hasMatched(group) { place = otherwise }
         case .enterLoop(let loop): setLoop(loop, LoopState())
         case .testLoop(let loop): testLoop(loop)
         case .continueLoop(let loop): return continueLoop(loop)
         case .open(let register):
-            memory.registers[register] = Register(height: memory.stack.count, position: position)
+            memory.registers[register] = Register(
+                height: memory.stack.count, keptMarks: memory.keptMarks.count, position: position)
         case .close(let register, let rewinds):
             let opened = memory.registers[register]
-            forgetChoices(since: opened.height)
+            forgetChoices(since: opened)
             if rewinds { position = opened.position }
         case .refuse(let register):
-            undo(to: memory.registers[register].height)
+            dropAll(since: memory.registers[register])
             return false
         case .back(let count): return goBack(codePoints: count)
         case .end: return false
@@ -144,57 +163,93 @@ struct Backtracker {
         while let entry = memory.stack.popLast() {
             guard spend(1) else { return false }
             switch entry {
-            case .choice(let target, let old):
-                place = target
-                position = old
+            case .choice(let target, let old, let marks):
+                putBack(marks, keep: false)
+                place = Int(target)
+                position = Int(old)
                 return true
-            case .units(let target, let least, let old):
-                position = before(old)
-                place = target
-                if position > least { memory.stack.append(.units(target, least: least, position: position)) }
+            case .units(let target, let least, let old, let marks):
+                position = before(Int(old))
+                place = Int(target)
+                if position > Int(least) {
+                    putBack(marks, keep: true)
+                    memory.stack.append(.units(place: target, least: least, position: Int32(position), marks))
+                } else {
+                    putBack(marks, keep: marks.areKept)
+                    if marks.areKept { memory.stack.append(.marks(marks)) }
+                }
                 return true
-            case .mark(let slot, let old): memory.marks[slot] = old
-            case .loop(let loop, let old): memory.loops[loop] = old
+            case .marks(let marks): putBack(marks, keep: false)
+            case .loop(let loop, let old): memory.loops[Int(loop)] = old
             }
         }
         return false
     }
 
-    /// Drops all entries above `height`, putting back what they remember.
-    private mutating func undo(to height: Int) {
-        while memory.stack.count > height, let entry = memory.stack.popLast() {
+    private mutating func dropAll(since opened: Register) {
+        while memory.stack.count > opened.height, let entry = memory.stack.popLast() {
             guard spend(1) else { return }
-            switch entry {
-            case .choice, .units: break
-            case .mark(let slot, let old): memory.marks[slot] = old
-            case .loop(let loop, let old): memory.loops[loop] = old
-            }
+            if case .loop(let loop, let old) = entry { memory.loops[Int(loop)] = old }
         }
+        memory.keptMarks.removeLast(memory.keptMarks.count - opened.keptMarks)
     }
 
-    /// Drops the choices above `height`, keeping what has to be put back later.
-    private mutating func forgetChoices(since height: Int) {
-        var kept = height
-        for index in height..<memory.stack.count {
+    /// Drops the choices, keeping what has to be put back later.
+    private mutating func forgetChoices(since opened: Register) {
+        var kept = opened.height
+        for index in opened.height..<memory.stack.count {
             guard spend(1) else { return }
-            switch memory.stack[index] {
-            case .choice, .units: break
-            case .mark, .loop:
+            if case .loop = memory.stack[index] {
                 memory.stack[kept] = memory.stack[index]
                 kept += 1
             }
         }
         memory.stack.removeLast(memory.stack.count - kept)
+        memory.keptMarks.removeLast(memory.keptMarks.count - opened.keptMarks)
     }
 
-    private mutating func setMark(_ slot: Int, _ value: Int) {
-        push(.mark(slot: slot, old: memory.marks[slot]))
-        memory.marks[slot] = value
+    private mutating func pushChoice(_ target: Program.Place, _ keepsMarks: Bool) {
+        push(.choice(place: Int32(target), position: Int32(position), marksNow(keepsMarks)))
     }
 
     private mutating func setLoop(_ loop: Int, _ state: LoopState) {
-        push(.loop(loop, old: memory.loops[loop]))
+        push(.loop(Int32(loop), old: memory.loops[loop]))
         memory.loops[loop] = state
+    }
+
+    // MARK: Marks
+
+    private mutating func setMark(_ slot: Int) {
+        if slot > Int(memory.lastMark) {
+            for skipped in Int(memory.lastMark + 1)..<slot { memory.marks[skipped] = -1 }
+            memory.lastMark = Int32(slot)
+        }
+        memory.marks[slot] = Int32(position)
+    }
+
+    private mutating func marksNow(_ keeps: Bool) -> Marks {
+        let last = memory.lastMark
+        if keeps, last >= 0 {
+            memory.keptMarks += memory.marks[...Int(last)]
+            _ = spend(Int(last) + 1)
+        }
+        return Marks(last: last, areKept: keeps)
+    }
+
+    private mutating func putBack(_ marks: Marks, keep: Bool) {
+        memory.lastMark = marks.last
+        let count = Int(marks.last) + 1
+        guard marks.areKept, count > 0, spend(count) else { return }
+        let start = memory.keptMarks.count - count
+        for slot in 0..<count { memory.marks[slot] = memory.keptMarks[start + slot] }
+        if !keep { memory.keptMarks.removeLast(count) }
+    }
+
+    private func hasMatched(_ group: Int) -> Bool {
+        let slot = group * 2 - 2
+        guard slot < Int(memory.lastMark) else { return false }
+        let (start, end) = (memory.marks[slot], memory.marks[slot + 1])
+        return start >= 0 && end >= start
     }
 
     // MARK: Loops
@@ -202,16 +257,15 @@ struct Backtracker {
     private mutating func testLoop(_ number: Int) {
         let loop = program.loops[number]
         let state = memory.loops[number]
-        if state.count < loop.minimum {
+        if Int(state.count) < loop.minimum {
             setLoop(number, LoopState(count: state.count + 1, last: state.last))
             place = loop.body
         } else if loop.isLazy {
-            push(.choice(loop.body - 1, position: position))
+            pushChoice(loop.body - 1, loop.keepsMarks)
             place = loop.exit
         } else if mayGoOn(loop, state) {
-            push(.choice(loop.exit, position: position))
-            setLoop(number, LoopState(count: state.count + 1, last: position))
-            place = loop.body
+            pushChoice(loop.exit, loop.keepsMarks)
+            beginRound(number, loop, state)
         } else {
             place = loop.exit
         }
@@ -221,16 +275,23 @@ struct Backtracker {
         let loop = program.loops[number]
         let state = memory.loops[number]
         guard mayGoOn(loop, state) else { return false }
-        setLoop(number, LoopState(count: state.count + 1, last: position))
-        place = loop.body
+        beginRound(number, loop, state)
         return true
     }
 
-    private func mayGoOn(_ loop: Program.Loop, _ state: LoopState) -> Bool {
-        (loop.isUnlimited || state.count < loop.maximum) && position != state.last
+    private mutating func beginRound(_ number: Int, _ loop: Program.Loop, _ state: LoopState) {
+        // Counting on would overflow only after more work than is ever allowed.
+        setLoop(number, LoopState(count: state.count &+ 1, last: Int32(position)))
+        place = loop.body
     }
 
-    private mutating func takeUnits(_ set: UnitSet, _ minimum: Int, _ maximum: Int) -> Bool {
+    private func mayGoOn(_ loop: Program.Loop, _ state: LoopState) -> Bool {
+        (loop.isUnlimited || Int(state.count) < loop.maximum) && position != Int(state.last)
+    }
+
+    private mutating func takeUnits(
+        _ set: UnitSet, _ minimum: Int, _ maximum: Int, _ keepsMarks: Bool
+    ) -> Bool {
         var count = 0
         var least = position
         let isUnlimited = maximum == RegexLimits.maximumRepeat
@@ -241,7 +302,12 @@ struct Backtracker {
             if count == minimum { least = position }
         }
         guard count >= minimum else { return false }
-        if position > least { push(.units(place, least: least, position: position)) }
+        if position > least {
+            let marks = marksNow(keepsMarks)
+            push(.units(place: Int32(place), least: Int32(least), position: Int32(position), marks))
+        } else if keepsMarks {
+            push(.marks(marksNow(true)))
+        }
         return true
     }
 
@@ -274,15 +340,10 @@ struct Backtracker {
         return true
     }
 
-    private func hasMatched(_ group: Int) -> Bool {
-        let (start, end) = (memory.marks[group * 2], memory.marks[group * 2 + 1])
-        return start >= 0 && end >= start
-    }
-
     private mutating func takeReference(_ group: Int, _ folding: Program.Folding) -> Bool {
         guard hasMatched(group) else { return false }
-        var from = memory.marks[group * 2]
-        let end = memory.marks[group * 2 + 1]
+        var from = Int(memory.marks[group * 2 - 2])
+        let end = Int(memory.marks[group * 2 - 1])
         while from < end {
             guard spend(1), let (wanted, nextFrom) = decode(from), let (found, next) = decode(position),
                 Self.fold(wanted, folding) == Self.fold(found, folding)

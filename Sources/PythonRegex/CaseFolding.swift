@@ -78,70 +78,85 @@ enum CaseFolding {
 
     // MARK: Sets
 
+    /// Each cased character with all that are the same as it when case is ignored, by character.
+    private static let orbits: [(point: UInt32, others: [UInt32])] = {
+        let points = CodePointSet(capitals.map(\.point) + capitals.map(\.lower) + extra.keys)
+        return points.ranges.flatMap { range in
+            range.map { point in
+                let all = variants(of: point, ascii: false).ranges.flatMap(Array.init)
+                return (point, all.filter { $0 != point })
+            }
+        }
+    }()
+
     /// What the characters and ranges of a set match when case is ignored; categories are left out, for lower-casing
     /// leaves every character in its category.
     ///
-    /// It follows `_optimize_charset` of CPython, also where that is odd: a character above U+FFFF is not lower-cased
-    /// while the subject is, so that a capital one matches nothing.
-    static func fold(_ items: [SetItem], ascii: Bool) -> CodePointSet {
-        var collected: [ClosedRange<UInt32>] = []
-        var hasCased = false
+    /// It gives what `_optimize_charset` of CPython gives, also where that is odd: a character above U+FFFF is not
+    /// lower-cased while the subject is, so that a capital one matches nothing; and a range that reaches there takes
+    /// what has its upper case in the range.
+    /// - Complexity: O(cased characters in it).
+    static func fold(_ items: [SetItem], ascii: Bool) -> [ClosedRange<UInt32>] {
+        var result: [ClosedRange<UInt32>] = []
         for item in items {
             switch item {
             case .category: break
-            case .literal(let point):
-                if point.value > 0xFFFF {
-                    hasCased = true
-                    collected.append(point.value...point.value)
-                } else {
-                    hasCased = hasCased || (ascii ? isCased(ascii: point.value) : isCased(point.value))
-                    collected += lowered(CodePointSet([point.value]), ascii: ascii).ranges
-                }
+            case .literal(let point) where point.value > 0xFFFF: result += foldedLate(point.value, ascii: ascii)
+            case .literal(let point): result += variants(of: point.value, ascii: ascii).ranges
             case .range(let low, let high):
-                hasCased = hasCased || high.value > 0xFFFF || containsCased(low.value...high.value, ascii: ascii)
-                collected += foldedRange(low.value, high.value, ascii: ascii)
+                let range = low.value...high.value
+                result.append(range)
+                result += ascii ? foldedASCII(range) : foldedUnicode(range)
+                if high.value > 0xFFFF { result += foldedUp(range, ascii: ascii) }
             }
-        }
-        let target = CodePointSet(collected)
-        return hasCased ? preimage(of: target, ascii: ascii) : target
-    }
-
-    private static func foldedRange(_ low: UInt32, _ high: UInt32, ascii: Bool) -> [ClosedRange<UInt32>] {
-        var result: [ClosedRange<UInt32>] = []
-        if low <= 0xFFFF {
-            result += lowered(CodePointSet([low...min(high, 0xFFFF)]), ascii: ascii).ranges
-        }
-        if high > 0xFFFF {
-            result.append(low...high)
-            result += smallsByUpper.filter { low <= $0.upper && $0.upper <= high }.map { $0.point...$0.point }
         }
         return result
     }
 
-    private static func containsCased(_ range: ClosedRange<UInt32>, ascii: Bool) -> Bool {
-        if ascii { return range.overlaps(0x41...0x5A) || range.overlaps(0x61...0x7A) }
-        return capitals.contains { range.contains($0.point) } || smallsByUpper.contains { range.contains($0.point) }
+    private static func foldedLate(_ point: UInt32, ascii: Bool) -> [ClosedRange<UInt32>] {
+        if ascii { return [point...point] }
+        let smaller = lowerMapping(point) == point ? [point] : []
+        return (smaller + (capitalsByLower[point] ?? [])).map { $0...$0 }
     }
 
-    /// The lower case of each member, and what shares its upper case with it.
-    private static func lowered(_ set: CodePointSet, ascii: Bool) -> CodePointSet {
-        if ascii {
-            let moved = (UInt32(0x41)...0x5A).filter(set.contains)
-            return set.subtracting(CodePointSet(moved)).union(CodePointSet(moved.map { $0 + 0x20 }))
+    private static func foldedASCII(_ range: ClosedRange<UInt32>) -> [ClosedRange<UInt32>] {
+        var result: [ClosedRange<UInt32>] = []
+        for (letters, offset) in [(UInt32(0x41)...0x5A, 32), (UInt32(0x61)...0x7A, -32)] as [(ClosedRange, Int32)]
+        where letters.overlaps(range) {
+            let common = letters.clamped(to: range)
+            let moved = UInt32(bitPattern: offset)
+            result.append((common.lowerBound &+ moved)...(common.upperBound &+ moved))
         }
-        let moved = capitals.filter { set.contains($0.point) }
-        var result = set
-        if !moved.isEmpty {
-            result = set.subtracting(CodePointSet(moved.map(\.point))).union(CodePointSet(moved.map(\.lower)))
-        }
-        let others = extra.filter { result.contains($0.key) }.flatMap(\.value)
-        return others.isEmpty ? result : result.union(CodePointSet(others))
+        return result
     }
 
-    /// Whatever has its lower case in `target`.
-    private static func preimage(of target: CodePointSet, ascii: Bool) -> CodePointSet {
-        let moving = ascii ? (UInt32(0x41)...0x5A).map { ($0, $0 + 0x20) } : capitals.map { ($0.point, $0.lower) }
-        let added = moving.filter { target.contains($0.1) }.map(\.0)
-        return target.subtracting(CodePointSet(moving.map(\.0))).union(CodePointSet(added))
+    private static func foldedUnicode(_ range: ClosedRange<UInt32>) -> [ClosedRange<UInt32>] {
+        var low = 0
+        var high = orbits.count
+        while low < high {
+            let middle = (low + high) / 2
+            if orbits[middle].point < range.lowerBound { low = middle + 1 } else { high = middle }
+        }
+        var result: [ClosedRange<UInt32>] = []
+        while low < orbits.count, orbits[low].point <= range.upperBound {
+            for other in orbits[low].others where !range.contains(other) { result.append(other...other) }
+            low += 1
+        }
+        return result
     }
+
+    /// Whatever has its upper case in the range.
+    private static func foldedUp(_ range: ClosedRange<UInt32>, ascii: Bool) -> [ClosedRange<UInt32>] {
+        var result: [ClosedRange<UInt32>] = []
+        for small in smallsByUpper where range.contains(small.upper) && !range.contains(small.point) {
+            // The subject is lower-cased first: what is no lower case itself is never seen.
+            if lower(small.point, ascii: ascii) == small.point { result.append(small.point...small.point) }
+            for capital in capitalsByLower[small.point] ?? [] where !ascii || lower(ascii: capital) == small.point {
+                result.append(capital...capital)
+            }
+        }
+        return result
+    }
+
+    private static func lower(_ point: UInt32, ascii: Bool) -> UInt32 { ascii ? lower(ascii: point) : lower(point) }
 }

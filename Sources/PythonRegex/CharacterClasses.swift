@@ -24,15 +24,22 @@ enum CharacterClasses {
         return Int((point.value - range.lowerBound) % 10)
     }
 
+    private static let notWord = word.complement
+    private static let notDigit = digit.complement
+    private static let notSpace = space.complement
+    private static let asciiNotWord = asciiWord.complement
+    private static let asciiNotDigit = asciiDigit.complement
+    private static let asciiNotSpace = asciiSpace.complement
+
     /// What a category holds, with or without the ASCII flag.
     static func members(of category: Category, ascii: Bool) -> CodePointSet {
         switch category {
         case .digit: ascii ? asciiDigit : digit
-        case .notDigit: members(of: .digit, ascii: ascii).complement
+        case .notDigit: ascii ? asciiNotDigit : notDigit
         case .space: ascii ? asciiSpace : space
-        case .notSpace: members(of: .space, ascii: ascii).complement
+        case .notSpace: ascii ? asciiNotSpace : notSpace
         case .word: ascii ? asciiWord : word
-        case .notWord: members(of: .word, ascii: ascii).complement
+        case .notWord: ascii ? asciiNotWord : notWord
         }
     }
 }

@@ -1,9 +1,9 @@
 internal import CPCRE2
 
-/// A pattern that PCRE2 compiled, to machine code where it can.
+/// A pattern that PCRE2 compiled, to machine code where it can. Whoever makes one frees it.
 ///
-/// `@unchecked Sendable`: nothing writes to the code once `init` has returned, and PCRE2 lets threads share it.
-final class PCRE2Code: @unchecked Sendable {
+/// `@unchecked Sendable`: nothing writes to the code between `init` and `free`, and PCRE2 lets threads share it.
+struct PCRE2Code: @unchecked Sendable {
     private let code: OpaquePointer
     private let hasMachineCode: Bool
 
@@ -42,32 +42,48 @@ final class PCRE2Code: @unchecked Sendable {
         hasMachineCode = pcre2_jit_compile_8(code, PCRE2_JIT_COMPLETE) == 0
     }
 
-    deinit { pcre2_code_free_8(code) }
+    func free() { pcre2_code_free_8(code) }
 
-    /// - Parameter subject: Valid UTF-8.
-    /// - Parameter machineCode: Whether it may be tried; otherwise the interpreter runs, on the heap.
-    func match(
-        _ subject: UnsafeRawBufferPointer, counts: UInt32, heapKiB: UInt32, machineCode: Bool, scratch: MatchScratch
-    ) -> Outcome {
-        // A buffer without bytes may have no address, and PCRE2 wants one.
-        let bytes = subject.baseAddress?.assumingMemoryBound(to: UInt8.self) ?? Self.empty
+    /// - Parameters:
+    ///   - subject: Valid UTF-8.
+    ///   - counts: PCRE2's match limit.
+    @inline(__always)
+    func match(_ subject: UnsafeRawBufferPointer, counts: UInt32, scratch: borrowing MatchScratch) -> Outcome {
+        guard hasMachineCode else {
+            return interpret(subject, counts: counts, heapKiB: MatchLimits.standard.maximumHeapKiB, scratch: scratch)
+        }
         pcre2_set_match_limit_8(scratch.context, counts)
-        let status: Int32
-        if machineCode, hasMachineCode {
-            status = pcre2_jit_match_8(
-                code, bytes, subject.count, 0, PCRE2_NO_UTF_CHECK, scratch.matchData, scratch.context)
-        } else {
-            pcre2_set_heap_limit_8(scratch.context, heapKiB)
-            status = pcre2_match_8(
-                code, bytes, subject.count, 0, PCRE2_NO_UTF_CHECK | PCRE2_NO_JIT, scratch.matchData, scratch.context)
-        }
+        let status = pcre2_jit_match_8(
+            code, Self.bytes(of: subject), subject.count, 0, PCRE2_NO_UTF_CHECK, scratch.matchData, scratch.context)
+        return Self.outcome(status)
+    }
+
+    /// The same without machine code, with a stack on the heap.
+    func interpret(
+        _ subject: UnsafeRawBufferPointer, counts: UInt32, heapKiB: UInt32, scratch: MatchScratch
+    ) -> Outcome {
+        pcre2_set_match_limit_8(scratch.context, counts)
+        pcre2_set_heap_limit_8(scratch.context, heapKiB)
+        let status = pcre2_match_8(
+            code, Self.bytes(of: subject), subject.count, 0, PCRE2_NO_UTF_CHECK | PCRE2_NO_JIT, scratch.matchData,
+            scratch.context)
+        return Self.outcome(status)
+    }
+
+    private static func outcome(_ status: Int32) -> Outcome {
         switch status {
-        case 0...: return .match
-        case PCRE2_ERROR_NOMATCH: return .noMatch
-        case PCRE2_ERROR_JIT_STACKLIMIT: return .stackOverflow
+        case 0...: .match
+        case PCRE2_ERROR_NOMATCH: .noMatch
+        case PCRE2_ERROR_JIT_STACKLIMIT: .stackOverflow
         // The limits of count, depth and heap, and what has no business here: never a wrong answer.
-        default: return .limit
+        default: .limit
         }
+    }
+
+    /// A buffer without bytes may have no address, and PCRE2 wants one.
+    @inline(__always)
+    private static func bytes(of subject: UnsafeRawBufferPointer) -> UnsafePointer<UInt8> {
+        subject.baseAddress?.assumingMemoryBound(to: UInt8.self) ?? empty
     }
 
     /// An address for subjects without bytes.

@@ -6,12 +6,14 @@ struct Program: Sendable {
 
     enum Instruction: Sendable {
         /// One code point of a set.
-        case unit(UnitSet)
+        case unit(Int)
         /// As many as there are, from `minimum` to `maximum`, giving back one at a time.
-        case units(UnitSet, minimum: Int, maximum: Int)
+        case units(Int, minimum: Int, maximum: Int, keepsMarks: Bool)
         case anchor(Anchor, multiline: Bool, ascii: Bool)
         /// Goes on behind itself; if that fails, at `other`.
-        case split(other: Place)
+        case split(other: Place, keepsMarks: Bool)
+        /// Goes on behind itself; if that fails, puts back the marks.
+        case keepMarks
         case jump(Place)
         case mark(slot: Int)
         case backreference(group: Int, Folding)
@@ -27,7 +29,7 @@ struct Program: Sendable {
         case open(register: Int)
         /// Forgets the choices since `open`; `rewinds` goes back to its position as well.
         case close(register: Int, rewinds: Bool)
-        /// The body of a negative look has matched: fails as if nothing had been tried since `open`.
+        /// The body of a negative look has matched: fails, with no choices since `open`.
         case refuse(register: Int)
         /// So many code points back, or failure.
         case back(Int)
@@ -42,21 +44,28 @@ struct Program: Sendable {
         let minimum: Int
         let maximum: Int
         let isLazy: Bool
+        let keepsMarks: Bool
         var body: Place = 0
         var exit: Place = 0
 
         var isUnlimited: Bool { maximum == RegexLimits.maximumRepeat }
     }
 
-    var instructions: [Instruction] = []
-    var loops: [Loop] = []
-    var registerCount = 0
+    private(set) var instructions: [Instruction] = []
+    private(set) var loops: [Loop] = []
+    private(set) var units: [UnitSet] = []
+    private var unitNumbers: [UnitKey: Int] = [:]
+    private(set) var registerCount = 0
+    /// Inside the body of a loop CPython puts back at each choice what groups have held; elsewhere it only forgets
+    /// the groups that came later. It shows where a condition asks about an open group.
+    private var isInLoop = false
     let slotCount: Int
 
     init(_ pattern: ParsedPattern) {
-        slotCount = (pattern.groupCount + 1) * 2
+        slotCount = pattern.groupCount * 2
         sequence(pattern.nodes, pattern.flags)
         instructions.append(.end)
+        unitNumbers = [:]
     }
 
     // MARK: Writing
@@ -67,15 +76,15 @@ struct Program: Sendable {
 
     private mutating func node(_ node: Node, _ flags: Flags) {
         switch node {
-        case .literal, .notLiteral, .any, .set: instructions.append(.unit(UnitSet(node, flags)))
+        case .literal, .notLiteral, .any, .set: instructions.append(.unit(unit(node, flags)))
         case .anchor(let anchor):
             instructions.append(
                 .anchor(anchor, multiline: flags.contains(.multiline), ascii: flags.contains(.ascii)))
         case .branch(let alternatives): branch(alternatives, flags)
         case .group(let number, let adding, let removing, let body):
-            if let number { instructions.append(.mark(slot: number * 2)) }
+            if let number { instructions.append(.mark(slot: number * 2 - 2)) }
             sequence(body, flags.adding(adding, removing: removing))
-            if let number { instructions.append(.mark(slot: number * 2 + 1)) }
+            if let number { instructions.append(.mark(slot: number * 2 - 1)) }
         case .atomic(let body): atomic { $0.sequence(body, flags) }
         case .quantified(let quantifier, let minimum, let maximum, let body):
             quantified(quantifier, minimum, maximum, body, flags)
@@ -94,6 +103,15 @@ struct Program: Sendable {
         }
     }
 
+    /// The number of a set of characters, the same for the same ones.
+    private mutating func unit(_ node: Node, _ flags: Flags) -> Int {
+        let key = UnitKey(node, flags)
+        if let key, let known = unitNumbers[key] { return known }
+        if let key { unitNumbers[key] = units.count }
+        units.append(UnitSet(node, flags))
+        return units.count - 1
+    }
+
     /// A place that is filled in later.
     private mutating func placeholder() -> Place {
         instructions.append(.end)
@@ -106,8 +124,9 @@ struct Program: Sendable {
             let split = placeholder()
             sequence(alternative, flags)
             jumps.append(placeholder())
-            instructions[split] = .split(other: instructions.count)
+            instructions[split] = .split(other: instructions.count, keepsMarks: isInLoop)
         }
+        if isInLoop { instructions.append(.keepMarks) }
         sequence(alternatives.last ?? [], flags)
         for jump in jumps { instructions[jump] = .jump(instructions.count) }
     }
@@ -127,28 +146,45 @@ struct Program: Sendable {
     private mutating func quantified(
         _ quantifier: Quantifier, _ minimum: Int, _ maximum: Int, _ body: [Node], _ flags: Flags
     ) {
+        if quantifier == .greedy, let (node, flags) = Self.singleUnit(body, flags) {
+            instructions.append(
+                .units(unit(node, flags), minimum: minimum, maximum: maximum, keepsMarks: isInLoop))
+            return
+        }
         switch quantifier {
         case .possessive:
             // No way back into one round, not even from the next one.
             atomic { $0.loop(minimum, maximum, isLazy: false) { $0.atomic { $0.sequence(body, flags) } } }
-        case .greedy where body.count == 1 && body[0].isUnit:
-            instructions.append(.units(UnitSet(body[0], flags), minimum: minimum, maximum: maximum))
         case .greedy, .lazy:
             loop(minimum, maximum, isLazy: quantifier == .lazy) { $0.sequence(body, flags) }
         }
+    }
+
+    /// The only thing that is repeated, if it takes one code point; a group that only sets flags may be around it.
+    private static func singleUnit(_ body: [Node], _ flags: Flags) -> (Node, Flags)? {
+        guard body.count == 1 else { return nil }
+        if case .group(nil, let adding, let removing, let inner) = body[0] {
+            return singleUnit(inner, flags.adding(adding, removing: removing))
+        }
+        return body[0].isUnit ? (body[0], flags) : nil
     }
 
     private mutating func loop(
         _ minimum: Int, _ maximum: Int, isLazy: Bool, _ body: (inout Program) -> Void
     ) {
         let number = loops.count
-        loops.append(Loop(minimum: minimum, maximum: maximum, isLazy: isLazy))
+        // A greedy loop always puts back the marks of the round that has failed.
+        loops.append(
+            Loop(minimum: minimum, maximum: maximum, isLazy: isLazy, keepsMarks: isInLoop || !isLazy))
         instructions.append(.enterLoop(number))
         let test = instructions.count
         instructions.append(.testLoop(number))
         instructions.append(.continueLoop(number))
         loops[number].body = instructions.count
+        let wasInLoop = isInLoop
+        isInLoop = true
         body(&self)
+        isInLoop = wasInLoop
         instructions.append(.jump(test))
         loops[number].exit = instructions.count
     }
@@ -169,45 +205,9 @@ struct Program: Sendable {
         sequence(body, flags)
         if let split {
             instructions.append(.refuse(register: register))
-            instructions[split] = .split(other: instructions.count)
+            instructions[split] = .split(other: instructions.count, keepsMarks: isInLoop)
         } else {
             instructions.append(.close(register: register, rewinds: true))
         }
-    }
-}
-
-/// The code points that one step takes: quick for ASCII, exact for all.
-struct UnitSet: Sendable {
-    private let low: UInt64
-    private let high: UInt64
-    private let members: CodePointSet
-
-    /// - Parameter node: One that takes a single code point.
-    init(_ node: Node, _ flags: Flags) {
-        let members = Self.members(node, flags)
-        self.members = members
-        low = (UInt32(0)..<64).reduce(0) { members.contains($1) ? $0 | 1 << UInt64($1) : $0 }
-        high = (UInt32(64)..<128).reduce(0) { members.contains($1) ? $0 | 1 << UInt64($1 - 64) : $0 }
-    }
-
-    private static func members(_ node: Node, _ flags: Flags) -> CodePointSet {
-        switch node {
-        case .literal(let point):
-            guard flags.contains(.ignoreCase) else { return CodePointSet([point.value]) }
-            return CaseFolding.variants(of: point.value, ascii: flags.contains(.ascii))
-        case .notLiteral(let point): return members(.literal(point), flags).complement
-        case .any: return flags.contains(.dotAll) ? .everything : CodePointSet([0x0A]).complement
-        case .set(let negated, let items):
-            let members = items.members(flags)
-            return negated ? members.complement : members
-        case .anchor, .branch, .group, .atomic, .quantified, .look, .backreference, .conditional:
-            preconditionFailure("more than one code point")
-        }
-    }
-
-    func contains(_ point: UInt32) -> Bool {
-        if point < 64 { return low >> UInt64(point) & 1 == 1 }
-        if point < 128 { return high >> UInt64(point - 64) & 1 == 1 }
-        return members.contains(point)
     }
 }

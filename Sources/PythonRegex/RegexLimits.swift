@@ -5,7 +5,7 @@ public enum RegexLimits {
     /// How deep groups may nest. CPython's own limit is the interpreter's stack, at about 490.
     public static let maximumNesting = 200
     /// The longest translation that is given to PCRE2; what is longer runs on the matcher of this module.
-    static let maximumTranslationBytes = 1_048_576
+    static let maximumTranslationBytes = 262_144
     /// The highest repeat count (and "without limit"), as `_sre.MAXREPEAT` of a 64-bit CPython.
     static let maximumRepeat = 4_294_967_295
     /// The number of groups that CPython allows.

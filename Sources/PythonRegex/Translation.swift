@@ -12,6 +12,8 @@ struct Translation {
     private let dialect: Dialect
     private var text: [UInt8] = []
     private var isExpressible = true
+    /// What was written for sets before: patterns often have the same one many times.
+    private var written: [UnitKey: Range<Int>] = [:]
 
     private init(_ dialect: Dialect) { self.dialect = dialect }
 
@@ -40,10 +42,12 @@ struct Translation {
 
     private mutating func node(_ node: Node, _ flags: Flags) {
         switch node {
-        case .literal(let point): members(of: literal(point, flags), negated: false)
-        case .notLiteral(let point): members(of: literal(point, flags), negated: true)
+        case .literal(let point) where point.isASCIIDigit || (point.isASCIILetter && !flags.contains(.ignoreCase)):
+            character(point.value)
+        case .literal(let point): once(node, flags) { $0.members(of: $0.literal(point, flags), negated: false) }
+        case .notLiteral(let point): once(node, flags) { $0.members(of: $0.literal(point, flags), negated: true) }
         case .any: write(flags.contains(.dotAll) ? "." : #"[^\n]"#)
-        case .set(let negated, let items): set(items, negated: negated, flags)
+        case .set(let negated, let items): once(node, flags) { $0.set(items, negated: negated, flags) }
         case .anchor(let anchor): self.anchor(anchor, flags)
         case .branch(let alternatives): branch(alternatives, flags)
         case .group(let number, let adding, let removing, let body):
@@ -99,11 +103,16 @@ struct Translation {
             isExpressible = false
             return
         }
-        if body.count == 1, body[0].isUnit || (body[0].isEnclosed && quantifier != .possessive) {
+        let isUnit = body.count == 1 && body[0].isUnit
+        // CPython never goes back into one round of a possessive repeat, not even for the next round. A possessive
+        // quantifier behind a group would say most of it, but PCRE2 10.42 makes a repeat in front of that possessive
+        // too: `(?>a+(?:x)?+a|a)a` matches aa.
+        let isAtomic = quantifier == .possessive && !isUnit
+        if isAtomic { write("(?>") }
+        if isUnit || (!isAtomic && body.count == 1 && body[0].isEnclosed) {
             sequence(body, flags)
         } else {
-            // CPython never goes back into one round of a possessive repeat, not even for the next round.
-            enclose(quantifier == .possessive ? "(?>" : "(?:", body, flags)
+            enclose(isAtomic ? "(?>" : "(?:", body, flags)
         }
         switch (minimum, isUnlimited ? nil : maximum) {
         case (0, nil): write("*")
@@ -115,7 +124,7 @@ struct Translation {
         switch quantifier {
         case .greedy: break
         case .lazy: write("?")
-        case .possessive: write("+")
+        case .possessive: write(isAtomic ? ")" : "+")
         }
     }
 
@@ -150,6 +159,19 @@ struct Translation {
     }
 
     // MARK: Characters
+
+    /// Writes what a set of characters was translated to before, or translates it.
+    private mutating func once(_ node: Node, _ flags: Flags, _ translate: (inout Translation) -> Void) {
+        guard let key = UnitKey(node, flags) else { return translate(&self) }
+        if let range = written[key] {
+            text += text[range]
+            if text.count > RegexLimits.maximumTranslationBytes { isExpressible = false }
+            return
+        }
+        let start = text.count
+        translate(&self)
+        written[key] = start..<text.count
+    }
 
     private func literal(_ point: CodePoint, _ flags: Flags) -> CodePointSet {
         guard flags.contains(.ignoreCase) else { return CodePointSet([point.value]) }
@@ -219,7 +241,7 @@ extension [SetItem] {
             case .category: break
             }
         }
-        if flags.contains(.ignoreCase) { ranges = CaseFolding.fold(self, ascii: ascii).ranges }
+        if flags.contains(.ignoreCase) { ranges = CaseFolding.fold(self, ascii: ascii) }
         for case .category(let category) in self where isWanted(category) {
             ranges += CharacterClasses.members(of: category, ascii: ascii).ranges
         }
