@@ -83,10 +83,14 @@ extension Replica {
 
     private mutating func importPairs() {
         var rest = settings.imported[...]
-        let batches = Bounds.importPairsPerEntry
         while !rest.isEmpty {
-            let effects = rest.prefix(batches).map { Effect.added($0) }
-            rest = rest.dropFirst(batches)
+            var effects: [Effect] = []
+            var bytes = 0
+            while let pair = rest.first, effects.isEmpty || bytes + pair.byteCount <= Bounds.importBytesPerEntry {
+                effects.append(.added(pair))
+                bytes += pair.byteCount
+                rest.removeFirst()
+            }
             appendEntry(
                 .update(
                     .init(

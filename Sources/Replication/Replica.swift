@@ -148,6 +148,7 @@ public struct Replica {
         guard isInstalling else { return }
         isInstalling = false
         durable = position.index
+        if proxy != .down { actions.append(.sendToProxy(Frame(Header(.holding)))) }
         acknowledge()
     }
 

@@ -66,6 +66,6 @@ enum Bounds {
     static let appendBytes = 1_048_576
     /// Bytes of a snapshot that are sent before the connection must have drained.
     static let snapshotBurstBytes = 1_048_576
-    /// Pairs of an import that go into one log entry.
-    static let importPairsPerEntry = 1_000
+    /// Packed bytes of an import that go into one log entry; a larger pair has one of its own.
+    static let importBytesPerEntry = 65_536
 }

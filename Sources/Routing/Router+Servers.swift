@@ -10,7 +10,8 @@ struct Server: Sendable {
     var rule = ElementRule.alphanumeric
     /// The record it brought; nil where its data directory was new.
     var record: SwitchRecord?
-    /// Whether its copy may be promoted: it is not new, or the active server has vouched for it since.
+    /// Whether its copy may be promoted: it was not new when it registered, or it has said on this very connection that
+    /// it holds the space by now.
     var isEligible = false
     /// Where another connection claims the same name: until when this one has time to answer.
     var challengedUntil: Instant?
@@ -31,6 +32,7 @@ extension Router {
         case .takeOver, .changeInSync: switchRequest(frame, from: link)
         case .probeReply: probeReply(frame, from: link)
         case .statusReply: statusReply(frame, from: link)
+        case .holding: servers[link]?.isEligible = true
         case .shutdown: activeIsGoing(link)
         default:
             drop(link, "it sent a frame of type \(frame.type)")
@@ -133,7 +135,8 @@ extension Router {
     private mutating func rebuild() {
         let known = servers.values.compactMap(\.record)
         guard let newest = known.max(by: { $0.version < $1.version }) else { return }
-        let present = Set(servers.values.compactMap(\.name))
+        // A server with a new data directory knows of no change: it does not count.
+        let present = Set(servers.values.filter { $0.record?.cluster == newest.cluster }.compactMap(\.name))
         let missing = newest.inSync.filter { !present.contains($0) }
         guard missing.isEmpty else {
             log(.warn, "rebuilding", [.init("waiting-for", missing.map(\.name).joined(separator: ","))])

@@ -165,18 +165,17 @@ extension Router {
             reply(link, sequence, refused: "an in-sync set names each server once, the active one among them")
             return
         }
-        let present = Set(servers.values.compactMap(\.name))
+        // What the active server knows of a follower may be of an earlier life of it, before its disk was lost. The
+        // follower's own word, on its present connection, tells them apart.
+        let holders = Set(servers.values.filter(\.isEligible).compactMap(\.name))
         let added = inSync.filter { !record.inSync.contains($0) }
-        if let absent = added.first(where: { !present.contains($0) }) {
-            reply(link, sequence, refused: "\(absent) is not registered")
+        if let absent = added.first(where: { !holders.contains($0) }) {
+            reply(link, sequence, refused: "\(absent) is not registered, or does not hold the space yet")
             return
         }
         record.inSync = inSync.sorted()
         record.version += 1
         change(to: record)
-        for (other, server) in servers {
-            if let name = server.name, added.contains(name) { servers[other]?.isEligible = true }
-        }
         log(
             .info, "insync",
             [.init("epoch", record.epoch.number), .init("servers", inSync.map(\.name).joined(separator: ","))])

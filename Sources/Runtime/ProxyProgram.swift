@@ -83,6 +83,7 @@ final class ProxyProcess {
 
     /// What may be on its way to one client before it counts as too slow.
     private static let maximumClientBytes = 256 * 1_048_576
+    private static let keepalive = Duration.seconds(1)
     private static let maximumServerBytes = 2_048 * 1_048_576
     /// Clients beyond the limit that are still being told so.
     private static let flushTime = Duration.milliseconds(200)
@@ -245,6 +246,7 @@ final class ProxyProcess {
         lastNumber += 1
         let link = ServerLink(lastNumber)
         connection.maximumOutgoingBytes = ProxyProcess.maximumServerBytes
+        connection.enableKeepalive(after: ProxyProcess.keepalive)
         let frames = FrameConnection(connection)
         frames.onFrame = { [unowned self] in self.happened(.serverFrame(link, $0)) }
         frames.onClose = { [unowned self] _ in

@@ -33,6 +33,8 @@ package final class ServerJournal {
     private var isDirty = false
     private var bytesSinceSnapshot = 0
     private var isSnapshotting = false
+    /// A peer's state that waits until a snapshot of the old one is out of the way.
+    private var waitingInstall: ReplicatedState?
     private var syncTimer: Timer?
 
     /// Opens `path`, creating it where it is missing, and recovers what it holds.
@@ -176,6 +178,11 @@ package final class ServerJournal {
         loop.offload({ ServerJournal.write(state, to: storage) }) { [weak self] result in
             guard let self else { return }
             self.isSnapshotting = false
+            if let waiting = self.waitingInstall {
+                self.waitingInstall = nil
+                self.install(waiting)
+                return
+            }
             guard self.attempt({ () throws(JournalError) in try result.get() }) != nil,
                 let removal = self.writer.releaseSegments(coveredBy: state.position.index)
             else { return }
@@ -186,9 +193,15 @@ package final class ServerJournal {
 
     /// Makes `state`, which a peer has sent, the beginning of the journal.
     package func install(_ state: ReplicatedState) {
+        guard !isSnapshotting else {
+            waitingInstall = state
+            return
+        }
+        isSnapshotting = true
         let storage = storage
         loop.offload({ ServerJournal.write(state, to: storage) }) { [weak self] result in
             guard let self else { return }
+            self.isSnapshotting = false
             let done: Void? = self.attempt { () throws(JournalError) in
                 try result.get()
                 try self.writer.reset(to: state.position)

@@ -28,6 +28,8 @@ final class ServerProcess {
 
     private static let reconnectDelay = Duration.milliseconds(50)
     private static let connectTimeout = Duration.milliseconds(1_000)
+    /// A link that was silent for this long is probed by the kernel: a host that vanished without a word is noticed.
+    private static let keepalive = Duration.seconds(1)
     private static let fenceTimeout = Duration.seconds(30)
     /// What may be on its way to the proxy or a peer; the protocol's own windows keep it far below.
     private static let maximumOutgoingBytes = 1_024 * 1_048_576
@@ -151,7 +153,10 @@ final class ServerProcess {
             self.happened(.proxyLost)
             self.loop.after(ServerProcess.reconnectDelay) { [weak self] in self?.connectToProxy() }
         }
-        connection.onConnected = { [unowned self] in self.happened(.proxyConnected) }
+        connection.onConnected = { [unowned self, unowned connection] in
+            connection.enableKeepalive(after: ServerProcess.keepalive)
+            self.happened(.proxyConnected)
+        }
         proxy = frames
         connection.connect(to: options.proxy, timeout: ServerProcess.connectTimeout)
     }
@@ -171,12 +176,16 @@ final class ServerProcess {
         }
         let connection = Connection(on: loop)
         adopt(connection, as: peer)
-        connection.onConnected = { [unowned self] in self.happened(.dialed(peer)) }
+        connection.onConnected = { [unowned self, unowned connection] in
+            connection.enableKeepalive(after: ServerProcess.keepalive)
+            self.happened(.dialed(peer))
+        }
         connection.connect(to: address, timeout: ServerProcess.connectTimeout)
     }
 
     private func adopt(_ connection: Connection, as peer: PeerID) {
         connection.maximumOutgoingBytes = ServerProcess.maximumOutgoingBytes
+        connection.enableKeepalive(after: ServerProcess.keepalive)
         let frames = FrameConnection(connection)
         frames.onFrame = { [unowned self] in self.happened(.peerFrame(peer, $0)) }
         frames.onClose = { [unowned self] _ in

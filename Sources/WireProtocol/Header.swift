@@ -25,6 +25,7 @@ public enum FrameType: UInt8, Sendable, CaseIterable {
     case statusReply = 41
     case shutdown = 42
     case resync = 43
+    case holding = 44
     // Servers among themselves.
     case peerHello = 64
     case peerWelcome = 65
