@@ -52,8 +52,10 @@ extension Replica {
     /// The switch has granted this server an epoch.
     mutating func becomeActive(_ granted: SwitchRecord) {
         let before = record
-        let isFounding = before == nil
+        // The record may have come by a view, where the word of the founding itself was lost.
+        let isFounding = isBlank
         record = granted
+        isBlank = false
         actions.append(.remember(granted))
         let lost = passive?.target
         abandonLink()

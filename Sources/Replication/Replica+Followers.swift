@@ -47,7 +47,10 @@ extension Replica {
                 try welcome(peer, PeerHello(frame.payload), epoch: frame.header.epoch)
                 return
             }
-            guard let epoch = active?.epoch, let follower = follower(of: peer) else { return }
+            guard let epoch = active?.epoch, let follower = follower(of: peer) else {
+                actions.append(.closePeer(peer))
+                return
+            }
             guard frame.header.epoch == epoch else {
                 refuse(peer, "epoch \(frame.header.epoch.number) is not \(epoch.number)")
                 return
@@ -264,7 +267,7 @@ extension Replica {
         }
         for follower in active.followers.values {
             if case .streaming = follower.phase, follower.heartbeats != nil, follower.durable >= active.commit,
-                follower.durable > .zero
+                follower.durable > .zero, members[follower.name] != nil
             {
                 wanted.insert(follower.name)
             }

@@ -98,7 +98,7 @@ extension Replica {
         let isLog = passive.log == peer
         let hello = PeerHello(
             channel: isLog ? .log : .heartbeats, name: name, cluster: record.cluster,
-            position: isSuspect ? .zero : state.position)
+            position: isSuspect || isBlank ? .zero : state.position)
         actions.append(.sendToPeer(peer, hello.frame(epoch: passive.target.epoch)))
         if isLog { self.passive?.phase = .joining }
     }

@@ -8,7 +8,7 @@ extension Replica {
         proxy = .registering
         let register = Register(
             name: name, address: settings.address, rule: settings.rule, activeEpoch: active?.epoch ?? .zero,
-            position: state.position, record: record)
+            position: state.position, record: isBlank ? nil : record)
         actions.append(.sendToProxy(register.frame))
     }
 
@@ -87,7 +87,8 @@ extension Replica {
             }
         case .changeInSync:
             if !reply.granted { log(.warn, "insync-refused", [.init("reason", reply.message)]) }
-            adopt(reply.record)
+            // A refusal that brings no news would be answered with the same request at once; the next tick asks again.
+            if reply.granted || reply.record != record { adopt(reply.record) }
         }
     }
 
@@ -100,7 +101,7 @@ extension Replica {
         let previous = record
         if newer != previous {
             record = newer
-            actions.append(.remember(newer))
+            if !isBlank { actions.append(.remember(newer)) }
         }
         if let active {
             if newer.active == name, newer.epoch == active.epoch {

@@ -30,6 +30,9 @@ public struct Replica {
     var mayFollow: Bool
     /// This copy must be replaced by a snapshot before it may serve: it was found to differ from the active server's.
     var isSuspect = false
+    /// Its data directory is new and no copy of the cluster has come into it yet. So long it keeps no record, and
+    /// shows none: whoever has a record counts as a server that has its data.
+    var isBlank: Bool
 
     /// Entries that wait for the next flush, or for the installation of a snapshot.
     var unjournaled: [JournalEntry] = []
@@ -72,6 +75,7 @@ public struct Replica {
         self.moment = moment
         durable = state.position.index
         mayFollow = settings.resync == .auto || record == nil
+        isBlank = record == nil
     }
 
     var name: NodeID { settings.name }
@@ -84,7 +88,7 @@ public struct Replica {
         case .proxyConnected: registerWithProxy()
         case .proxyLost: proxyLost()
         case .proxyFrame(let frame): receiveFromProxy(frame)
-        case .peerAccepted(let peer): active?.strangers[peer] = moment.instant
+        case .peerAccepted(let peer): accepted(peer)
         case .peerFrame(let peer, let frame): receive(frame, from: peer)
         case .peerLost(let peer): peerLost(peer)
         case .dialed(let peer): greet(peer)
@@ -96,6 +100,16 @@ public struct Replica {
         }
         defer { actions = [] }
         return actions
+    }
+
+    /// Who is not active says so at once: a caller that it kept would still be there, and known to nobody, when it
+    /// becomes active.
+    private mutating func accepted(_ peer: PeerID) {
+        guard active != nil else {
+            refuse(peer, "\(name) is not active")
+            return
+        }
+        active?.strangers[peer] = moment.instant
     }
 
     private mutating func receive(_ frame: Frame, from peer: PeerID) {
@@ -148,6 +162,10 @@ public struct Replica {
         guard isInstalling else { return }
         isInstalling = false
         durable = position.index
+        if isBlank, let record {
+            isBlank = false
+            actions.append(.remember(record))
+        }
         if proxy != .down { actions.append(.sendToProxy(Frame(Header(.holding)))) }
         acknowledge()
     }

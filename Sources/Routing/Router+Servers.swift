@@ -44,6 +44,7 @@ extension Router {
             discarded += 1
             return
         }
+        unconfirmedFounder = nil
         relay(frame)
     }
 
@@ -65,7 +66,8 @@ extension Router {
         servers[link]?.address = register.address
         servers[link]?.rule = register.rule
         servers[link]?.record = register.record
-        servers[link]?.isEligible = register.record != nil
+        if register.record != nil, register.name == unconfirmedFounder { unconfirmedFounder = nil }
+        servers[link]?.isEligible = register.record != nil || register.name == unconfirmedFounder
         log(
             .info, "server-registered",
             [
@@ -121,7 +123,9 @@ extension Router {
             record = nil
         }
         if isRebuilding { rebuild() }
-        guard var record, register.record == nil, record.inSync.contains(register.name) else { return }
+        guard var record, register.record == nil, register.name != unconfirmedFounder,
+            record.inSync.contains(register.name)
+        else { return }
         // Its data directory is new: it does not hold what it is recorded to hold.
         log(.alert, "copy-lost", [.init("server", register.name)])
         guard register.name != record.active else { return }

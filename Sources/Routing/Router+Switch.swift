@@ -86,6 +86,7 @@ extension Router {
             cluster: settings.newCluster, epoch: Epoch(1), version: 1, active: name, inSync: [name],
             rule: servers[link]?.rule ?? .alphanumeric)
         log(.info, "founded", [.init("cluster", founded.cluster.number), .init("server", name)])
+        unconfirmedFounder = name
         install(founded, link, sequence)
     }
 
@@ -173,6 +174,7 @@ extension Router {
             reply(link, sequence, refused: "\(absent) is not registered, or does not hold the space yet")
             return
         }
+        unconfirmedFounder = nil
         record.inSync = inSync.sorted()
         record.version += 1
         change(to: record)

@@ -17,6 +17,9 @@ public struct Router: Sendable {
     var route: ServerLink?
     /// The one direct question to a silent active server, while it is open.
     var probe: Probe?
+    /// The server that founded the cluster, until a sign of it comes that it knows: till then nothing can have been
+    /// acknowledged, and it may ask again though its data directory is new.
+    var unconfirmedFounder: NodeID?
     /// Records that servers brought while this proxy has none: what it is rebuilt from.
     var isRebuilding = false
     var statusQueries: [RequestSequence: StatusQuery] = [:]

@@ -128,17 +128,21 @@ import WireProtocol
         #expect(wire.violations == [])
     }
 
-    /// The union rule: from the moment that the switch is asked to count a newcomer, its copy is waited for; nobody knows
-    /// when the record begins to hold.
+    /// The union rule: from the moment that the switch is asked to count a newcomer, its copy is waited for; nobody
+    /// knows when the record begins to hold.
     @Test func aNewcomerIsRequiredFromTheMomentOfAsking() {
         let wire = Wire()
         wire.start("a")
         wire.run(.ms(300))
         let client = wire.client()
-        // The switch's words reach the active server no more; its own reach the switch.
-        wire.cuts.insert(Cut(from: "proxy", to: "a"))
+        wire.node("b").isDiskHeld = true
         wire.start("b")
         wire.run(.ms(300))
+        #expect(wire.record.story == "epoch 1 a [a]", "the newcomer's snapshot is not durable")
+        // The switch's words reach the active server no more; its own reach the switch.
+        wire.cuts.insert(Cut(from: "proxy", to: "a"))
+        wire.node("b").isDiskHeld = false
+        wire.settle()
         #expect(wire.record.story == "epoch 1 a [a,b]")
         #expect(wire.node("a").replica?.record?.inSync == [nodeID("a")], "it has not heard of it")
         wire.node("b").isDiskHeld = true
@@ -201,6 +205,58 @@ import WireProtocol
         wire.run(.seconds(2))
         #expect(wire.record.inSync.count == 2)
         #expect(wire.node("b").value("k") == "1")
+        #expect(wire.violations == [])
+    }
+
+    /// Nor after it has come back to the proxy a second time: that it has heard of the cluster gives it no data.
+    @Test func aWipedActiveServerIsNotPromotedWhenItReturnsTwice() {
+        let wire = Wire.running()
+        let client = wire.client()
+        client.put("k", "1")
+        wire.settle()
+        wire.crash("b")
+        wire.crash("a")
+        wire.wipe("a")
+        wire.start("a")
+        wire.run(.ms(500))
+        wire.crashProxy()
+        wire.run(.ms(100))
+        wire.startProxy()
+        wire.run(.ms(500))
+        wire.crash("a")
+        wire.start("a")
+        wire.run(.seconds(1))
+        #expect(wire.record.epoch == Epoch(1), "an empty copy was promoted")
+        wire.start("b")
+        wire.run(.seconds(2))
+        #expect(wire.record.story == "epoch 2 b [a,b]")
+        #expect(wire.node("a").value("k") == "1")
+        #expect(wire.violations == [])
+    }
+
+    /// The word that it is the founder is lost: it may ask again, since nothing can have been acknowledged.
+    @Test(arguments: [false, true]) func aFounderThatWasNotToldAsksAgain(_ dies: Bool) {
+        let wire = Wire(["a"])
+        wire.start("a")
+        wire.now = wire.now.advanced(by: .ms(5))
+        wire.tick()
+        // Message by message, until the proxy has decided and its word is on its way.
+        var random = SeededRandom(seed: 1)
+        while wire.proxyDisk == nil, wire.stir(&random) {}
+        #expect(wire.proxyDisk?.story == "epoch 1 a [a]")
+        #expect(wire.node("a").role == "passive")
+        if dies {
+            wire.crash("a")
+            wire.start("a")
+        } else {
+            for link in wire.links { wire.sever(link) }
+        }
+        wire.run(.seconds(1))
+        #expect(wire.node("a").role == "active")
+        let client = wire.client()
+        let put = client.put("k", "1")
+        wire.settle()
+        #expect(client.says(put) == "ok")
         #expect(wire.violations == [])
     }
 

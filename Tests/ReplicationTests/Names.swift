@@ -1,8 +1,8 @@
 import Replication
 import TupleCore
 
-// Replica and router both speak of events and actions; here they stand side by side. The router's sources are compiled into
-// these tests (the folder `Routing` is a link to them), since only here the two state machines meet.
+// Replica and router both speak of events and actions; here they stand side by side. The router's sources are compiled
+// into these tests (the folder `Routing` is a link to them): only here the two state machines meet.
 
 typealias ReplicaEvent = Replication.Event
 typealias ReplicaAction = Replication.Action

@@ -4,8 +4,8 @@ import TupleCore
 import TupleStore
 import WireProtocol
 
-/// What happens when the active server is lost: another one takes over, nothing acknowledged is lost, nothing takes effect
-/// twice (R10, R16, R27).
+/// What happens when the active server is lost: another one takes over, nothing acknowledged is lost, nothing takes
+/// effect twice (R10, R16, R27).
 @Suite struct TakeoverTests {
     /// The active server dies with requests on their way: they wait, are replayed once, and clients see a pause alone.
     @Test func aCrashOfTheActiveServerIsAPauseToClients() {
@@ -88,8 +88,8 @@ import WireProtocol
         #expect(wire.violations == [])
     }
 
-    /// A frozen active server does not answer the proxy's question: after its deadline the passive one takes over; awake
-    /// again, the old one steps down, and what it never answered is gone.
+    /// A frozen active server does not answer the proxy's question: after its deadline the passive one takes over;
+    /// awake again, the old one steps down, and what it never answered is gone.
     @Test func aFrozenActiveServerIsDeposedAndLosesItsUnansweredTail() {
         let wire = Wire.running()
         let client = wire.client()
@@ -172,6 +172,20 @@ import WireProtocol
         #expect(wire.told("b WARN peer-refused server=a reason=epoch 0 is not 1"))
         wire.run(.seconds(1))
         #expect(wire.record.story == "epoch 1 a [a,b]", "it comes back on a new link")
+    }
+
+    /// Who calls a server that is about to become active is not kept as a caller that nobody knows.
+    @Test func aCallerFromBeforeTheTakeoverIsNotForgotten() {
+        let wire = Wire.running(["a", "b", "c"])
+        let node = wire.node("b")
+        wire.happen(node, .peerAccepted(PeerID(999)))
+        wire.open(.nodeToPeer("b", 999), .nodeToPeer("c", UInt64.max - 500))
+        wire.crash("a")
+        wire.run(.seconds(1))
+        #expect(wire.record.epoch == Epoch(2))
+        #expect(wire.linkOfPort[.nodeToPeer("b", 999)] == nil, "it was told to go")
+        #expect(wire.record.inSync.count == 2)
+        #expect(wire.violations == [])
     }
 
     /// Three servers, two takeovers: nothing acknowledged is lost on the way.

@@ -4,8 +4,8 @@ import TupleCore
 import TupleStore
 import WireProtocol
 
-/// A whole suite in memory: one proxy, some servers with their disks, clients, and the connections between them. Nothing
-/// happens but by `settle`, `run` and `stir`; messages of a connection arrive in their order or not at all.
+/// A whole suite in memory: one proxy, some servers with their disks, clients, and the connections between them.
+/// Nothing happens but by `settle`, `run` and `stir`; messages of a connection arrive in their order or not at all.
 ///
 /// It carries out what the two state machines ask for in the way the daemons do, and checks at every answer what must
 /// hold for it.
@@ -260,9 +260,8 @@ final class Wire {
                 continue
             }
             if node.disk.state?.sessions.standing(of: header.sequence, in: header.session) ?? .fresh == .fresh {
-                violate(
-                    "session \(header.session.number) got the answer to \(header.sequence.number), which \(member) does not hold (\(record.story))"
-                )
+                let what = "session \(header.session.number) request \(header.sequence.number)"
+                violate("\(what) was answered, and \(member) does not hold it (\(record.story))")
             }
         }
     }

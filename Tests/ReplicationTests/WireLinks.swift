@@ -90,11 +90,10 @@ extension Wire {
     /// The connection breaks: what was on its way is lost, both sides hear the end.
     func sever(_ link: Link, keeping: Int = 0) {
         for side in 0...1 where !link.isEnded[side] {
-            // A side that has not heard of the opening yet hears of it.
-            let kept = link.queues[side].prefix(keeping).filter { if case .closed = $0 { false } else { true } }
-            link.queues[side] =
-                (kept.isEmpty ? link.queues[side].prefix { if case .opened = $0 { true } else { false } } : kept[...])
-                + [.closed]
+            // A side that has not heard of the opening yet hears of it, and what follows an earlier end is lost.
+            let alive = link.queues[side].prefix { if case .closed = $0 { false } else { true } }
+            let openings = alive.prefix { if case .opened = $0 { true } else { false } }
+            link.queues[side] = alive.prefix(max(keeping, openings.count)) + [.closed]
         }
     }
 
