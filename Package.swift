@@ -31,6 +31,8 @@ let package = Package(
         .executable(name: "twinspace", targets: ["twinspace"]),
         .executable(name: "twinspace-proxy", targets: ["twinspace-proxy"]),
         .executable(name: "twinspace-server", targets: ["twinspace-server"]),
+        .executable(name: "twinspace-sim", targets: ["twinspace-sim"]),
+        .executable(name: "twinspace-bench", targets: ["twinspace-bench"]),
     ],
     targets: [
         // C: a checksum header of our own, and the system libraries.
@@ -49,6 +51,11 @@ let package = Package(
         room("Replication", ["TupleCore", "TupleStore", "WireProtocol"]),
         room("Routing", ["TupleCore", "WireProtocol"]),
 
+        // The same cores on a simulated clock, network and disk, with faults from a seed.
+        room(
+            "Simulation",
+            ["Journal", "PythonRegex", "Replication", "Routing", "TupleCore", "TupleStore", "WireProtocol"]),
+
         // The only room with sockets, files, clocks and threads, and what is built on it.
         room(
             "Runtime",
@@ -57,18 +64,22 @@ let package = Package(
                 "WireProtocol",
             ]),
         room("Client", ["CEdit", "Runtime", "TupleCore", "WireProtocol"]),
+        room("Benchmark", ["CPCRE2", "PythonRegex", "Runtime", "TupleCore", "TupleStore", "WireProtocol"]),
 
         main("twinspace", ["Client"]),
         main("twinspace-proxy", ["Runtime"]),
         main("twinspace-server", ["Runtime"]),
+        main("twinspace-sim", ["Runtime", "Simulation"]),
+        main("twinspace-bench", ["Benchmark"]),
 
         tests("TupleCore"),
         tests("PythonRegex"),
         tests("TupleStore", ["TupleCore"]),
         tests("WireProtocol", ["TupleCore"]),
         tests("Journal", ["TupleCore"]),
-        tests("Replication", ["TupleCore", "TupleStore", "WireProtocol"]),
+        tests("Replication", ["Routing", "TupleCore", "TupleStore", "WireProtocol"]),
         tests("Routing", ["TupleCore", "WireProtocol"]),
+        tests("Simulation", ["Journal", "Replication", "Routing", "TupleCore", "TupleStore", "WireProtocol"]),
         tests("Runtime"),
         tests("Client"),
         .testTarget(name: "TidyTests", swiftSettings: house),

@@ -78,15 +78,18 @@ enum CaseFolding {
 
     // MARK: Sets
 
-    /// Each cased character with all that are the same as it when case is ignored, by character.
-    private static let orbits: [(point: UInt32, others: [UInt32])] = {
+    /// Pairs of characters that are the same when case is ignored, in the order of the first.
+    private static let pairs: (first: [UInt32], second: [UInt32]) = {
+        var first: [UInt32] = []
+        var second: [UInt32] = []
         let points = CodePointSet(capitals.map(\.point) + capitals.map(\.lower) + extra.keys)
-        return points.ranges.flatMap { range in
-            range.map { point in
-                let all = variants(of: point, ascii: false).ranges.flatMap(Array.init)
-                return (point, all.filter { $0 != point })
+        for point in points.ranges.joined() {
+            for other in variants(of: point, ascii: false).ranges.joined() where other != point {
+                first.append(point)
+                second.append(other)
             }
         }
+        return (first, second)
     }()
 
     /// What the characters and ranges of a set match when case is ignored; categories are left out, for lower-casing
@@ -131,15 +134,17 @@ enum CaseFolding {
     }
 
     private static func foldedUnicode(_ range: ClosedRange<UInt32>) -> [ClosedRange<UInt32>] {
+        let (first, second) = pairs
         var low = 0
-        var high = orbits.count
+        var high = first.count
         while low < high {
             let middle = (low + high) / 2
-            if orbits[middle].point < range.lowerBound { low = middle + 1 } else { high = middle }
+            if first[middle] < range.lowerBound { low = middle + 1 } else { high = middle }
         }
         var result: [ClosedRange<UInt32>] = []
-        while low < orbits.count, orbits[low].point <= range.upperBound {
-            for other in orbits[low].others where !range.contains(other) { result.append(other...other) }
+        while low < first.count, first[low] <= range.upperBound {
+            let other = second[low]
+            if !range.contains(other) { result.append(other...other) }
             low += 1
         }
         return result

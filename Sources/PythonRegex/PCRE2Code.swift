@@ -28,7 +28,7 @@ struct PCRE2Code: @unchecked Sendable {
     }
 
     /// nil where PCRE2 refuses the text, for one of its limits.
-    init?(_ text: [UInt8]) {
+    init?(_ translation: Translation.Result) {
         guard let context = pcre2_compile_context_create_8(nil) else { return nil }
         defer { pcre2_compile_context_free_8(context) }
         pcre2_set_newline_8(context, UInt32(PCRE2_NEWLINE_LF))
@@ -37,6 +37,8 @@ struct PCRE2Code: @unchecked Sendable {
         var offset = 0
         let options =
             PCRE2_UTF | PCRE2_UCP | PCRE2_ANCHORED | PCRE2_DOTALL | PCRE2_NEVER_BACKSLASH_C | PCRE2_NO_UTF_CHECK
+            | (translation.hasAtomicGroup ? PCRE2_NO_AUTO_POSSESS : 0)
+        let text = translation.text
         guard let code = pcre2_compile_8(text, text.count, options, &error, &offset, context) else { return nil }
         self.code = code
         hasMachineCode = pcre2_jit_compile_8(code, PCRE2_JIT_COMPLETE) == 0

@@ -2,8 +2,11 @@
 struct ParsedPattern: Sendable {
     let nodes: [Node]
     let flags: Flags
+    /// Of each group by number; there is none for group 0.
+    let groupWidths: [Width?]
+
     /// Without group 0.
-    let groupCount: Int
+    var groupCount: Int { groupWidths.count - 1 }
 }
 
 /// Reads Python's syntax of regular expressions, refusing what `re.compile` of CPython 3.11 refuses, in its order, so
@@ -43,7 +46,7 @@ struct Parser {
             throw PythonRegexError(
                 "invalid group reference \(condition.group)", at: condition.position, in: reader.pattern)
         }
-        return ParsedPattern(nodes: nodes, flags: flags, groupCount: groupWidths.count - 1)
+        return ParsedPattern(nodes: nodes, flags: flags, groupWidths: groupWidths)
     }
 
     // MARK: Alternatives

@@ -75,7 +75,6 @@ private struct LiteralWalk {
                 flags.contains(.ignoreCase)
                     ? CaseFolding.variants(of: point.value, ascii: flags.contains(.ascii)) : CodePointSet([point.value])
             )
-        case .set(negated: false, let items) where items.count <= 2: unit(items.members(flags))
         case .set, .notLiteral, .any, .backreference: lose()
         case .anchor(let anchor): self.anchor(anchor)
         case .group(_, let adding, let removing, let body):

@@ -12,18 +12,29 @@ struct Translation {
     private let dialect: Dialect
     private var text: [UInt8] = []
     private var isExpressible = true
+    private var hasAtomicGroup = false
     /// What was written for sets before: patterns often have the same one many times.
     private var written: [UnitKey: Range<Int>] = [:]
 
     private init(_ dialect: Dialect) { self.dialect = dialect }
 
+    /// Text for PCRE2.
+    struct Result {
+        let text: [UInt8]
+        /// PCRE2 10.42 makes a repeat in front of an optional atomic group possessive where it is not:
+        /// `(?>a+(?>x)?+a|a)a` would match aa.
+        let hasAtomicGroup: Bool
+    }
+
     /// The translation; nil where PCRE2 has no words for it.
-    static func translate(_ pattern: ParsedPattern, dialect: Dialect) -> [UInt8]? {
+    static func translate(_ pattern: ParsedPattern, dialect: Dialect) -> Result? {
+        if EmptyRounds.matter(in: pattern) { return nil }
         var translation = Translation(dialect)
         translation.sequence(pattern.nodes, pattern.flags)
         // The end is asserted here; that the match begins at the start is an option.
         translation.write(#"\z"#)
-        return translation.isExpressible ? translation.text : nil
+        guard translation.isExpressible else { return nil }
+        return Result(text: translation.text, hasAtomicGroup: translation.hasAtomicGroup)
     }
 
     private mutating func write(_ piece: String) {
@@ -77,6 +88,7 @@ struct Translation {
     }
 
     private mutating func enclose(_ opening: String, _ body: [Node], _ flags: Flags, otherwise: [Node] = []) {
+        if opening == "(?>" { hasAtomicGroup = true }
         write(opening)
         sequence(body, flags)
         if !otherwise.isEmpty {
@@ -104,9 +116,7 @@ struct Translation {
             return
         }
         let isUnit = body.count == 1 && body[0].isUnit
-        // CPython never goes back into one round of a possessive repeat, not even for the next round. A possessive
-        // quantifier behind a group would say most of it, but PCRE2 10.42 makes a repeat in front of that possessive
-        // too: `(?>a+(?:x)?+a|a)a` matches aa.
+        // CPython never goes back into one round of a possessive repeat, not even for the next round.
         let isAtomic = quantifier == .possessive && !isUnit
         if isAtomic { write("(?>") }
         if isUnit || (!isAtomic && body.count == 1 && body[0].isEnclosed) {

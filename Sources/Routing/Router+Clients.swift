@@ -153,6 +153,10 @@ extension Router {
     mutating func closed(_ id: ConnectionIndicator) {
         guard let client = clients.removeValue(forKey: id) else { return }
         waitingBytes -= client.bytes
+        if let route, let record, client.requests.values.contains(where: \.wasSent) {
+            let cancel = Header(.cancel, epoch: record.epoch, connection: id)
+            actions.append(.sendToServer(route, Frame(cancel)))
+        }
     }
 
     private mutating func respond(_ header: Header, to id: ConnectionIndicator, _ answer: Answer) {

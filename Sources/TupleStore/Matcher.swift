@@ -1,14 +1,14 @@
 import PythonRegex
-import TupleCore
+public import TupleCore
 
 /// What a tuple must match: a regular expression for the elements joined with commas, or one for each element.
-enum TupleExpression {
+enum TupleExpression: Sendable {
     case joined(CompiledExpression)
     case elements([CompiledExpression])
 }
 
 /// What a pair must match.
-struct PairExpression {
+struct PairExpression: Sendable {
     var key: TupleExpression
     var value: TupleExpression
 }
@@ -23,23 +23,22 @@ public struct ExpressionError: Error, Hashable, Sendable {
 public final class Matcher {
     /// Compiled expressions that are kept.
     static let maximumKept = 256
-    /// What all matches of one request may cost, in units of about ten nanoseconds: a tenth of a second, since matching
-    /// holds up everything else that the server does.
-    static let requestWork: UInt64 = 10_000_000
-
+    /// Characters of the reason why an expression is malformed; a reason may quote the expression.
+    static let maximumReason = 500
     private var kept: [[UInt8]: (expression: CompiledExpression, used: UInt64)] = [:]
     private var uses: UInt64 = 0
     private let scratch: MatchScratch
 
     public init() { scratch = MatchScratch() }
 
-    /// How a search ended.
-    enum Ending {
-        case complete
-        /// The visitor had enough.
-        case stopped
-        /// The work budget of a request is used up.
-        case tooCostly
+    /// What a GET's payload asks for.
+    public func get(_ payload: Term) throws(ExpressionError) -> Search {
+        Search(expression: try expression(payload), maximumBytes: Limits.maximumAnswerBytes)
+    }
+
+    /// What a DELETE's payload asks for: what it removes is one log entry.
+    public func delete(_ payload: Term) throws(ExpressionError) -> Search {
+        Search(expression: try expression(payload), maximumBytes: Limits.maximumEntryBytes)
     }
 
     /// The expressions that a GET or DELETE payload holds.
@@ -91,46 +90,33 @@ public final class Matcher {
             kept[pattern] = (compiled, uses)
             return compiled
         } catch {
-            throw ExpressionError(explanation: "malformed \(what): \(error)")
+            throw ExpressionError(explanation: "malformed \(what): " + "\(error)".prefix(Matcher.maximumReason))
         }
     }
 
-    /// Calls `visit` with every pair of `map` that matches, in key order, until it returns false.
-    ///
-    /// - Complexity: O(pairs whose key begins with the expression's literal prefix).
-    func forEachMatch(
+    /// Calls `visit` with every pair whose key begins as all matching keys do, in key order, until it returns false.
+    func forEachCandidate(
         of expression: PairExpression, in map: PackedMap,
         _ visit: (UnsafeRawBufferPointer, UnsafeRawBufferPointer) -> Bool
-    ) -> Ending {
-        var budget = MatchBudget(work: Matcher.requestWork)
-        var ending = Ending.complete
+    ) {
         let prefix = expression.key.literalPrefix
-        func check(_ key: UnsafeRawBufferPointer, _ value: UnsafeRawBufferPointer) -> Bool {
-            switch matches(expression.key, key, &budget) {
-            case .noMatch: return true
-            case .tooCostly: break
-            case .match:
-                switch matches(expression.value, value, &budget) {
-                case .noMatch: return true
-                case .match:
-                    if visit(key, value) { return true }
-                    ending = .stopped
-                    return false
-                case .tooCostly: break
-                }
-            }
-            ending = .tooCostly
-            return false
-        }
         guard !prefix.isEmpty else {
-            map.forEach(from: nil, below: nil, check)
-            return ending
+            map.forEach(from: nil, below: nil, visit)
+            return
         }
         // A prefix is UTF-8, so its last byte is never 0xFF and has a successor.
         var bound = prefix
         bound[bound.count - 1] += 1
-        prefix.withUnsafeBytes { from in bound.withUnsafeBytes { map.forEach(from: from, below: $0, check) } }
-        return ending
+        prefix.withUnsafeBytes { from in bound.withUnsafeBytes { map.forEach(from: from, below: $0, visit) } }
+    }
+
+    func matches(
+        _ expression: PairExpression, key: UnsafeRawBufferPointer, value: UnsafeRawBufferPointer,
+        _ budget: inout MatchBudget
+    ) -> MatchResult {
+        let result = matches(expression.key, key, &budget)
+        guard case .match = result else { return result }
+        return matches(expression.value, value, &budget)
     }
 
     private func matches(

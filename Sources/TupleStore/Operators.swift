@@ -80,47 +80,29 @@ extension Space {
 
     /// GET: every pair that matches.
     public func decideGet(_ payload: Term, matcher: Matcher) -> Decision {
-        decideMatch(payload, matcher, limit: Limits.maximumAnswerBytes)
+        do throws(ExpressionError) {
+            let result = matcher.run(try matcher.get(payload), in: self, work: Search.Work.request)
+            return Decision(answer: result.failure ?? Answer(pairs: result.pairs))
+        } catch { return Decision(malformed: error) }
     }
 
     /// DELETE: removes every pair that matches, and returns them.
     public func decideDelete(_ payload: Term, matcher: Matcher) -> Decision {
-        var decision = decideMatch(payload, matcher, limit: Limits.maximumEntryBytes)
-        decision.effects = decision.answer.pairs.map { .removed($0.key) }
-        return decision
+        do throws(ExpressionError) {
+            let result = matcher.run(try matcher.delete(payload), in: self, work: Search.Work.request)
+            return result.failure.map { Decision(answer: $0) } ?? Decision(removing: result.pairs)
+        } catch { return Decision(malformed: error) }
+    }
+}
+
+extension Decision {
+    /// A malformed expression matches nothing; beside the empty list the client is told why.
+    public init(malformed error: ExpressionError) {
+        self.init(answer: Answer(warning: error.explanation))
     }
 
-    private func decideMatch(_ payload: Term, _ matcher: Matcher, limit: Int) -> Decision {
-        let expression: PairExpression
-        do throws(ExpressionError) {
-            expression = try matcher.expression(payload)
-        } catch {
-            return Decision(answer: Answer(warning: error.explanation))
-        }
-        var pairs: [Pair] = []
-        var bytes = 0
-        let outcome = matcher.forEachMatch(of: expression, in: map) { key, value in
-            bytes += key.count + value.count + 16
-            guard bytes <= limit else { return false }
-            pairs.append(Pair(key: Tuple(trustedPacked: key), value: Tuple(trustedPacked: value)))
-            return true
-        }
-        switch outcome {
-        case .complete: return Decision(answer: Answer(pairs: pairs))
-        case .stopped:
-            return Decision(
-                answer: Answer(
-                    status: .tooLarge,
-                    message:
-                        "more than \(limit) bytes match, which is the limit for one request; nothing was returned or removed: select in parts"
-                ))
-        case .tooCostly:
-            return Decision(
-                answer: Answer(
-                    status: .tooCostly,
-                    message:
-                        "matching exceeded the work budget of a request; nothing was returned or removed: simplify the expression, or select fewer keys by a literal prefix"
-                ))
-        }
+    /// Pairs are removed, and returned.
+    public init(removing pairs: [Pair]) {
+        self.init(effects: pairs.map { .removed($0.key) }, answer: Answer(pairs: pairs))
     }
 }

@@ -26,6 +26,7 @@ public enum FrameType: UInt8, Sendable, CaseIterable {
     case shutdown = 42
     case resync = 43
     case holding = 44
+    case cancel = 45
     // Servers among themselves.
     case peerHello = 64
     case peerWelcome = 65

@@ -1,13 +1,13 @@
 import Replication
+import Routing
 import TupleCore
 
-// Replica and router both speak of events and actions; here they stand side by side. The router's sources are compiled
-// into these tests (the folder `Routing` is a link to them): only here the two state machines meet.
+// Replica and router both speak of events and actions; here they stand side by side.
 
 typealias ReplicaEvent = Replication.Event
 typealias ReplicaAction = Replication.Action
-typealias RouterEvent = Event
-typealias RouterAction = Action
+typealias RouterEvent = Routing.Event
+typealias RouterAction = Routing.Action
 
 extension Term {
     /// A tuple as a payload has it: `tuple("user", "42")`.

@@ -1,4 +1,5 @@
 import Replication
+@testable import Routing
 import Testing
 import TupleCore
 import TupleStore

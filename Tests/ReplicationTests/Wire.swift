@@ -1,4 +1,5 @@
 import Replication
+import Routing
 import Testing
 import TupleCore
 import TupleStore

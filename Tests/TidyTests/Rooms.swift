@@ -3,14 +3,14 @@ enum Rooms {
     static let order = [
         "CChecksum", "CLibUV", "CPCRE2", "CMicroHTTPD", "CEdit",
         "TupleCore", "PythonRegex", "TupleStore", "WireProtocol", "Journal", "Replication", "Routing", "Simulation",
-        "Runtime", "Client",
+        "Runtime", "Client", "Benchmark",
         "twinspace", "twinspace-proxy", "twinspace-server", "twinspace-sim", "twinspace-bench",
     ]
 
     /// Where each C library may be imported: in the one room that wraps it.
     static let wrappers: [String: Set<String>] = [
         "CChecksum": ["WireProtocol", "Journal"],
-        "CPCRE2": ["PythonRegex"],
+        "CPCRE2": ["PythonRegex", "Benchmark"],
         "CLibUV": ["Runtime"],
         "CMicroHTTPD": ["Runtime"],
         "CEdit": ["Client"],

@@ -1,0 +1,4 @@
+/// The program `twinspace-bench`.
+public enum BenchmarkProgram {
+    public static func main() {}
+}

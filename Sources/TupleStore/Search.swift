@@ -1,0 +1,121 @@
+import PythonRegex
+import Synchronization
+public import TupleCore
+
+/// A GET or DELETE that has been understood: what is looked for, where, and how much of it may be found.
+public struct Search: Sendable {
+    let expression: PairExpression
+    /// The packed bytes that may be found.
+    let maximumBytes: Int
+
+    /// What a search may cost, in units of about ten nanoseconds.
+    public enum Work {
+        /// Done on the spot, between two other requests: half a millisecond.
+        public static let inline: UInt64 = 50_000
+        /// All in all: about two seconds.
+        public static let request: UInt64 = 200_000_000
+    }
+}
+
+/// What a search has come to.
+public struct SearchResult: Sendable {
+    public var ending: Ending
+    /// What matches, in key order; empty unless the search is complete.
+    public var pairs: [Pair]
+    /// The pairs that were looked at.
+    public var examined: Int
+
+    public enum Ending: Sendable {
+        case complete
+        case tooLarge
+        case tooCostly
+        case cancelled
+    }
+
+    public init(ending: Ending, pairs: [Pair], examined: Int) {
+        self.ending = ending
+        self.pairs = pairs
+        self.examined = examined
+    }
+
+    /// What the client is told where the search is not complete.
+    public var failure: Answer? {
+        switch ending {
+        case .complete: nil
+        case .tooLarge:
+            Answer(
+                status: .tooLarge,
+                message:
+                    "more matches than one request may return or remove; nothing was returned or removed: select in parts"
+            )
+        case .tooCostly:
+            Answer(
+                status: .tooCostly,
+                message:
+                    "matching exceeded the work budget of a request; nothing was returned or removed: simplify the expression, or select fewer keys by a literal prefix"
+            )
+        case .cancelled:
+            Answer(status: .unavailable, message: "the search was given up; nothing was returned or removed")
+        }
+    }
+}
+
+/// The way to end a search that runs on another thread.
+public final class Cancellation: Sendable {
+    private let flag = Atomic<Bool>(false)
+    public init() {}
+    public func cancel() { flag.store(true, ordering: .relaxed) }
+    public var isCancelled: Bool { flag.load(ordering: .relaxed) }
+}
+
+extension Matcher {
+    /// Pairs that are looked at between two looks at the cancellation.
+    private static let patience = 256
+
+    /// Looks through `space`.
+    ///
+    /// - Parameter work: the budget, in units of about ten nanoseconds; see ``Search/Work``.
+    /// - Complexity: O(pairs whose key begins with the expression's literal prefix), bounded by `work`.
+    public func run(
+        _ search: Search, in space: Space, work: UInt64, cancellation: Cancellation? = nil
+    ) -> SearchResult {
+        var result = SearchResult(ending: .complete, pairs: [], examined: 0)
+        var bytes = 0
+        var budget = MatchBudget(work: work)
+        forEachCandidate(of: search.expression, in: space.map) { key, value in
+            result.examined += 1
+            if result.examined % Matcher.patience == 0, cancellation?.isCancelled == true {
+                result.ending = .cancelled
+                return false
+            }
+            switch matches(search.expression, key: key, value: value, &budget) {
+            case .noMatch: return true
+            case .tooCostly:
+                result.ending = .tooCostly
+                return false
+            case .match:
+                bytes += key.count + value.count + 16
+                guard bytes <= search.maximumBytes else {
+                    result.ending = .tooLarge
+                    return false
+                }
+                result.pairs.append(Pair(key: Tuple(trustedPacked: key), value: Tuple(trustedPacked: value)))
+                return true
+            }
+        }
+        if result.ending != .complete { result.pairs = [] }
+        return result
+    }
+
+    /// Whether one pair is what is looked for; nil where that is too costly to tell.
+    public func isMatch(_ pair: Pair, of search: Search) -> Bool? {
+        var budget = MatchBudget(work: Search.Work.inline)
+        return pair.withBytes { key, value in
+            switch matches(search.expression, key: key, value: value, &budget) {
+            case .match: true
+            case .noMatch: false
+            case .tooCostly: nil
+            }
+        }
+    }
+}
