@@ -50,11 +50,12 @@ let package = Package(
         room("Journal", ["CChecksum", "TupleCore"]),
         room("Replication", ["TupleCore", "TupleStore", "WireProtocol"]),
         room("Routing", ["TupleCore", "WireProtocol"]),
+        room("Calling", ["TupleCore", "WireProtocol"]),
 
         // The same cores on a simulated clock, network and disk, with faults from a seed.
         room(
             "Simulation",
-            ["Journal", "PythonRegex", "Replication", "Routing", "TupleCore", "TupleStore", "WireProtocol"]),
+            ["Calling", "Journal", "Replication", "Routing", "TupleCore", "TupleStore", "WireProtocol"]),
 
         // The only room with sockets, files, clocks and threads, and what is built on it.
         room(
@@ -63,7 +64,7 @@ let package = Package(
                 "CLibUV", "CMicroHTTPD", "Journal", "Replication", "Routing", "TupleCore", "TupleStore",
                 "WireProtocol",
             ]),
-        room("Client", ["CEdit", "Runtime", "TupleCore", "WireProtocol"]),
+        room("Client", ["Calling", "CEdit", "Runtime", "TupleCore", "WireProtocol"]),
         room("Benchmark", ["CPCRE2", "PythonRegex", "Runtime", "TupleCore", "TupleStore", "WireProtocol"]),
 
         main("twinspace", ["Client"]),
@@ -79,6 +80,7 @@ let package = Package(
         tests("Journal", ["TupleCore"]),
         tests("Replication", ["Routing", "TupleCore", "TupleStore", "WireProtocol"]),
         tests("Routing", ["TupleCore", "WireProtocol"]),
+        tests("Calling", ["TupleCore", "WireProtocol"]),
         tests("Simulation", ["Journal", "Replication", "Routing", "TupleCore", "TupleStore", "WireProtocol"]),
         tests("Runtime"),
         tests("Client"),

@@ -1,3 +1,4 @@
+import Calling
 package import Runtime
 package import TupleCore
 import WireProtocol

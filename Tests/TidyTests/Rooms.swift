@@ -2,7 +2,8 @@
 enum Rooms {
     static let order = [
         "CChecksum", "CLibUV", "CPCRE2", "CMicroHTTPD", "CEdit",
-        "TupleCore", "PythonRegex", "TupleStore", "WireProtocol", "Journal", "Replication", "Routing", "Simulation",
+        "TupleCore", "PythonRegex", "TupleStore", "WireProtocol", "Journal", "Replication", "Routing",
+        "Calling", "Simulation",
         "Runtime", "Client", "Benchmark",
         "twinspace", "twinspace-proxy", "twinspace-server", "twinspace-sim", "twinspace-bench",
     ]
@@ -23,6 +24,7 @@ enum Rooms {
     /// No clock, no randomness, no files, no sockets, no threads: what happens there depends on the events alone.
     static let cores: Set<String> = [
         "TupleCore", "PythonRegex", "TupleStore", "WireProtocol", "Journal", "Replication", "Routing",
+        "Calling",
     ]
 
     /// The simulator has its own clock, network and disk; its main prints and reads arguments.

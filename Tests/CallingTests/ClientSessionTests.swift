@@ -2,7 +2,7 @@ import Testing
 import TupleCore
 import WireProtocol
 
-@testable import Client
+@testable import Calling
 
 /// A session with the other side played by the test: what it sends and answers is collected.
 private struct Stage {
