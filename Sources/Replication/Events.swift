@@ -38,6 +38,8 @@ public enum Event: Sendable {
     case durable(LogIndex)
     /// The journal now begins with the snapshot that ``Action/installSnapshot(_:)`` handed over.
     case snapshotInstalled(LogPosition)
+    /// A search that ``Action/search(_:_:)`` handed out has ended, if only because it was cancelled.
+    case searched(SearchID, SearchOutcome)
     /// Everything that had arrived has been handed in: time to write, send and answer in one go.
     case flush
     /// A regular tick, a few for each heartbeat interval.
@@ -59,6 +61,10 @@ public enum Action: Sendable {
     case closePeer(PeerID)
     /// Connect to a server; report ``Event/dialed(_:)`` or ``Event/peerLost(_:)`` under this identifier.
     case dial(PeerID, address: String, channel: PeerHello.Channel)
+    /// Run the task on another thread, where it holds up nobody, and report ``Event/searched(_:_:)``.
+    case search(SearchID, SearchTask)
+    /// Nobody waits for the search any more: it should end soon.
+    case cancelSearch(SearchID)
     case log(LogLine)
     /// Run the operator's fence command against a deposed server.
     case fence(NodeID, address: String, epoch: Epoch)

@@ -16,11 +16,12 @@ struct Active: Sendable {
     var outbox = Outbox()
     /// Members of the in-sync set that are not connected, and since when.
     var absentSince: [NodeID: Instant] = [:]
+    var searches = Searches()
+    /// What searches may still cost before the next flush, in units of about ten nanoseconds: requests that came together
+    /// must not hold up heartbeats together.
+    var workOnTheSpot = Bounds.workPerFlush
     /// When the server has to be gone, once it is shutting down.
     var stopping: Instant?
-
-    /// The proxy connection is gone: the answers on their way were for nobody.
-    mutating func requestsLost() { outbox = Outbox() }
 }
 
 /// Answers that are ready but may not be sent before the log is committed up to an index. First in, first out, so clients
@@ -115,6 +116,9 @@ extension Replica {
             preconditionFailure("an effect decided on this very state does not fit it: \(error)")
         }
         active?.tail.append(JournalEntry(position: entry.position, bytes: bytes))
+        if case .update(let update) = body, active?.searches.isEmpty == false {
+            active?.searches.note(update.effects)
+        }
     }
 
     // MARK: Requests
@@ -125,16 +129,16 @@ extension Replica {
             log(.warn, "stale-request", [.init("epoch", frame.header.epoch.number)])
             return
         }
-        guard active.stopping == nil else {
-            answer(frame, Answer(status: .unavailable, message: "the service is shutting down"))
-            return
-        }
         guard frame.header.connection != .none else {
             answer(
                 frame,
                 Answer(
                     status: .refused,
                     message: "a request without a connection indicator is refused: clients speak to the proxy"))
+            return
+        }
+        guard !active.searches.isBusy(frame.header.session) else {
+            self.active?.searches.block(frame)
             return
         }
         let request: Request
@@ -152,32 +156,42 @@ extension Replica {
                     message: "operator '\(request.operatorName)' is not implemented; GET, PUT, POST and DELETE are"))
             return
         }
+        guard active.stopping == nil else {
+            // What was carried out before is answered all the same.
+            if known == .get || isFresh(frame) {
+                answer(frame, Answer(status: .unavailable, message: "the service is shutting down"))
+            }
+            return
+        }
         switch known {
-        case .get: get(frame, request.payload)
-        case .put, .post, .delete: update(frame, known, request.payload)
+        case .get: search(frame, request.payload, isRemoval: false)
+        case .put: if isFresh(frame) { commit(frame, state.space.decidePut(request.payload)) }
+        case .post: if isFresh(frame) { commit(frame, state.space.decidePost(request.payload)) }
+        case .delete: if isFresh(frame) { search(frame, request.payload, isRemoval: true) }
         }
     }
 
-    private mutating func get(_ frame: Frame, _ payload: Term) {
-        answer(frame, state.space.decideGet(payload, matcher: matcher).answer)
-    }
-
-    private mutating func update(_ frame: Frame, _ known: Operator, _ payload: Term) {
+    /// Whether an update has not been carried out before; otherwise it is answered from what is kept of it.
+    private mutating func isFresh(_ frame: Frame) -> Bool {
         let header = frame.header
         switch state.sessions.standing(of: header.sequence, in: header.session) {
         case .done(let outcome):
             respond(frame, chunks: replay(outcome))
-            return
+            return false
         case .forgotten:
             answer(
                 frame,
                 Answer(
                     status: .unknown,
                     message: "the outcome of this request is not kept any more; look whether it took effect"))
-            return
-        case .fresh: break
+            return false
+        case .fresh: return true
         }
-        guard let decision = decide(known, payload) else { return }
+    }
+
+    /// Puts an update into the log with its outcome, and queues its answer.
+    mutating func commit(_ frame: Frame, _ decision: Decision) {
+        let header = frame.header
         guard decision.answer.status == .ok, decision.answer.warning.isEmpty else {
             answer(frame, decision.answer)
             return
@@ -202,15 +216,6 @@ extension Replica {
         respond(frame, chunks: isPlain ? [Answer().payloadBytes] : decision.answer.chunks)
     }
 
-    private mutating func decide(_ known: Operator, _ payload: Term) -> Decision? {
-        switch known {
-        case .put: return state.space.decidePut(payload)
-        case .post: return state.space.decidePost(payload)
-        case .delete: return state.space.decideDelete(payload, matcher: matcher)
-        case .get: return nil
-        }
-    }
-
     /// A kept outcome as the chunks that were, or would have been, sent the first time.
     private func replay(_ outcome: [UInt8]) -> [[UInt8]] {
         guard !outcome.isEmpty else { return [Answer().payloadBytes] }
@@ -220,10 +225,10 @@ extension Replica {
         return answer.chunks
     }
 
-    private mutating func answer(_ frame: Frame, _ answer: Answer) { respond(frame, chunks: answer.chunks) }
+    mutating func answer(_ frame: Frame, _ answer: Answer) { respond(frame, chunks: answer.chunks) }
 
     /// Queues an answer behind everything that this state depends on: also a read must not show what could still be lost.
-    private mutating func respond(_ frame: Frame, chunks: [[UInt8]]) {
+    mutating func respond(_ frame: Frame, chunks: [[UInt8]]) {
         guard let epoch = active?.epoch else { return }
         var frames: [Frame] = []
         frames.reserveCapacity(chunks.count)
@@ -261,6 +266,7 @@ extension Replica {
     }
 
     mutating func flushAsActive() {
+        active?.workOnTheSpot = Bounds.workPerFlush
         sendEntries()
         advanceCommit()
         guard let commit = active?.commit else { return }
@@ -283,6 +289,13 @@ extension Replica {
         guard active?.stopping == nil else { return }
         log(.info, "shutdown", [.init("server", name)])
         active?.stopping = moment.instant.advanced(by: Timing.shutdownPatience)
+        for frame in abandonSearches() { serve(frame) }
+    }
+
+    /// The proxy connection is gone: the answers on their way were for nobody, and the requests will come again.
+    mutating func requestsLost() {
+        abandonSearches()
+        active?.outbox = Outbox()
     }
 
     private mutating func finishShutdownIfDone() {

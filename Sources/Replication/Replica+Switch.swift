@@ -21,7 +21,7 @@ extension Replica {
         // everybody who was asked for as required; see `Active.required`.
         if case .takeOver = pendingSwitch?.kind { pendingSwitch = nil }
         pendingSwitch?.askedAt = Instant(nanoseconds: .max / 2)
-        active?.requestsLost()
+        requestsLost()
     }
 
     mutating func receiveFromProxy(_ frame: Frame) {
@@ -31,6 +31,7 @@ extension Replica {
             case .switchReply: receive(try SwitchReply(frame.payload), sequence: frame.header.sequence)
             case .registerRefused: registerRefused(try RegisterRefused(frame.payload))
             case .request: serve(frame)
+            case .cancel: clientLeft(frame)
             case .probe: actions.append(.sendToProxy(reply(.probeReply, to: frame)))
             case .statusQuery:
                 var status = status
@@ -173,6 +174,7 @@ extension Replica {
         for stranger in active?.strangers.keys.sorted(by: { $0.number < $1.number }) ?? [] {
             actions.append(.closePeer(stranger))
         }
+        abandonSearches()
         active = nil
         pendingSwitch = nil
         mayFollow = settings.resync == .auto

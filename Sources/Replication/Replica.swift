@@ -45,6 +45,7 @@ public struct Replica {
     private var lastTick: Instant?
     private var lastSequence: UInt64 = 0
     private var lastPeer: UInt64 = 0
+    var lastSearch: UInt64 = 0
 
     enum ProxyLink: Hashable, Sendable {
         case down
@@ -95,6 +96,7 @@ public struct Replica {
         case .peerDrained(let peer): sendMore(to: peer)
         case .durable(let index): durable(upTo: index)
         case .snapshotInstalled(let position): snapshotInstalled(position)
+        case .searched(let id, let outcome): searched(id, outcome)
         case .flush: flush()
         case .tick: tick()
         }

@@ -1,4 +1,5 @@
 public import TupleCore
+import TupleStore
 
 /// What an operator can set of a server.
 public struct ReplicaSettings: Sendable {
@@ -13,6 +14,9 @@ public struct ReplicaSettings: Sendable {
     public var resync: Resync
     /// Pairs that the founder of a new cluster begins with.
     public var imported: [Pair]
+    /// What a search may cost between two other requests, in units of about ten nanoseconds; one that costs more is handed
+    /// out as an ``Action/search(_:_:)``.
+    public var workOnTheSpot = Search.Work.inline
 
     /// How a server that has failed comes back.
     public enum Resync: String, Sendable, CaseIterable {
@@ -68,4 +72,6 @@ enum Bounds {
     static let snapshotBurstBytes = 1_048_576
     /// Packed bytes of an import that go into one log entry; a larger pair has one of its own.
     static let importBytesPerEntry = 65_536
+    /// What all searches between two flushes may cost on the spot, in units of about ten nanoseconds: two milliseconds.
+    static let workPerFlush: UInt64 = 200_000
 }

@@ -11,6 +11,7 @@ final class ServerProcess {
     private let loop: EventLoop
     private let logger: Logger
     private let journal: ServerJournal
+    private let searches: SearchThreads
     private var replica: Replica
     private var listener: Listener?
     private var proxy: FrameConnection?
@@ -36,9 +37,10 @@ final class ServerProcess {
 
     init(
         _ options: ServerOptions, loop: EventLoop, logger: Logger, journal: ServerJournal,
-        recovered: ServerJournal.Recovered, imported: [Pair]
+        recovered: ServerJournal.Recovered, searches: SearchThreads, imported: [Pair]
     ) throws(ListenError) {
         self.options = options
+        self.searches = searches
         self.loop = loop
         self.logger = logger
         self.journal = journal
@@ -65,6 +67,7 @@ final class ServerProcess {
     func run() -> Int32 {
         journal.onDurable = { [unowned self] in self.happened(.durable($0)) }
         journal.onInstalled = { [unowned self] in self.happened(.snapshotInstalled($0)) }
+        searches.onEnd = { [unowned self] in self.happened(.searched($0, $1)) }
         journal.onFailure = { [unowned self] reason in
             self.logger.log(.alert, "disk", [("server", self.options.name.name), ("reason", reason)])
             // What was written may or may not be durable: this copy is not used any further, the other takes over.
@@ -132,6 +135,8 @@ final class ServerProcess {
         case .sendToPeer(let peer, let frame): peers[peer]?.send(frame)
         case .closePeer(let peer): peers.removeValue(forKey: peer)?.closeAfterFlush()
         case .dial(let peer, let address, _): dial(peer, address)
+        case .search(let id, let task): searches.start(id, task)
+        case .cancelSearch(let id): searches.cancel(id)
         case .log(let line): logger.log(line)
         case .fence(let server, let address, let epoch): fence(server, address, epoch)
         case .passiveMissing: companion?.start(listening: listener?.address ?? options.listen)
@@ -223,6 +228,7 @@ final class ServerProcess {
     private func end(_ ending: Ending) {
         guard !isEnding else { return }
         isEnding = true
+        searches.stop()
         switch ending {
         case .shutdown:
             exportIfAsked()

@@ -20,7 +20,11 @@ package enum ServerProgram {
 
     private static func run(_ options: ServerOptions, _ logger: Logger) -> Int32 {
         let loop: EventLoop
-        do throws(SystemError) { loop = try EventLoop() } catch { Daemon.fail(ServerOptions.program, "\(error)") }
+        let searches: SearchThreads
+        do throws(SystemError) {
+            loop = try EventLoop()
+            searches = try SearchThreads(on: loop)
+        } catch { Daemon.fail(ServerOptions.program, "\(error)") }
         var imported: [Pair] = []
         if let file = options.importFile {
             do throws(TupleFile.Failure) { imported = try TupleFile.read(file, rule: options.rule) } catch {
@@ -45,7 +49,8 @@ package enum ServerProgram {
         for warning in recovered.warnings { logger.log(.warning, "recovery", [("finding", warning)]) }
         do throws(ListenError) {
             let server = try ServerProcess(
-                options, loop: loop, logger: logger, journal: journal, recovered: recovered, imported: imported)
+                options, loop: loop, logger: logger, journal: journal, recovered: recovered, searches: searches,
+                imported: imported)
             return server.run()
         } catch {
             Daemon.fail(ServerOptions.program, "--listen: \(error)")

@@ -4,6 +4,14 @@ public enum Effect: Hashable, Sendable {
     /// The pair as it is from now on; the key was there.
     case replaced(Pair)
     case removed(Tuple)
+
+    /// The key whose pair it changes.
+    public var key: Tuple {
+        switch self {
+        case .added(let pair), .replaced(let pair): pair.key
+        case .removed(let key): key
+        }
+    }
 }
 
 /// One entry of the replicated log.

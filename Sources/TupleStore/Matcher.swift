@@ -96,10 +96,16 @@ public final class Matcher {
 
     /// Calls `visit` with every pair whose key begins as all matching keys do, in key order, until it returns false.
     func forEachCandidate(
-        of expression: PairExpression, in map: PackedMap,
-        _ visit: (UnsafeRawBufferPointer, UnsafeRawBufferPointer) -> Bool
+        of search: Search, in map: PackedMap, _ visit: (UnsafeRawBufferPointer, UnsafeRawBufferPointer) -> Bool
     ) {
-        let prefix = expression.key.literalPrefix
+        if let keys = search.keys {
+            for key in keys {
+                let goesOn = key.packed.withUnsafeBytes { key in map.withValue(forKey: key) { visit(key, $0) } }
+                if goesOn == false { return }
+            }
+            return
+        }
+        let prefix = search.expression.key.literalPrefix
         guard !prefix.isEmpty else {
             map.forEach(from: nil, below: nil, visit)
             return

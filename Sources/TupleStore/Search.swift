@@ -7,6 +7,8 @@ public struct Search: Sendable {
     let expression: PairExpression
     /// The packed bytes that may be found.
     let maximumBytes: Int
+    /// The only keys that are looked at, in order; nil for all.
+    var keys: [Tuple]?
 
     /// What a search may cost, in units of about ten nanoseconds.
     public enum Work {
@@ -17,6 +19,17 @@ public struct Search: Sendable {
     }
 }
 
+extension Search {
+    /// The same search among these keys alone: what has changed since it was first made.
+    ///
+    /// - Parameter keys: in ascending order.
+    public func restricted(to keys: [Tuple]) -> Search {
+        var search = self
+        search.keys = keys
+        return search
+    }
+}
+
 /// What a search has come to.
 public struct SearchResult: Sendable {
     public var ending: Ending
@@ -24,6 +37,8 @@ public struct SearchResult: Sendable {
     public var pairs: [Pair]
     /// The pairs that were looked at.
     public var examined: Int
+    /// What it has cost, in units of about ten nanoseconds.
+    public var work: UInt64
 
     public enum Ending: Sendable {
         case complete
@@ -32,10 +47,11 @@ public struct SearchResult: Sendable {
         case cancelled
     }
 
-    public init(ending: Ending, pairs: [Pair], examined: Int) {
+    public init(ending: Ending, pairs: [Pair] = [], examined: Int = 0, work: UInt64 = 0) {
         self.ending = ending
         self.pairs = pairs
         self.examined = examined
+        self.work = work
     }
 
     /// What the client is told where the search is not complete.
@@ -79,12 +95,12 @@ extension Matcher {
     public func run(
         _ search: Search, in space: Space, work: UInt64, cancellation: Cancellation? = nil
     ) -> SearchResult {
-        var result = SearchResult(ending: .complete, pairs: [], examined: 0)
+        var result = SearchResult(ending: .complete)
         var bytes = 0
         var budget = MatchBudget(work: work)
-        forEachCandidate(of: search.expression, in: space.map) { key, value in
+        forEachCandidate(of: search, in: space.map) { key, value in
             result.examined += 1
-            if result.examined % Matcher.patience == 0, cancellation?.isCancelled == true {
+            if result.examined % Matcher.patience == 1, cancellation?.isCancelled == true {
                 result.ending = .cancelled
                 return false
             }
@@ -104,18 +120,7 @@ extension Matcher {
             }
         }
         if result.ending != .complete { result.pairs = [] }
+        result.work = work - budget.remaining
         return result
-    }
-
-    /// Whether one pair is what is looked for; nil where that is too costly to tell.
-    public func isMatch(_ pair: Pair, of search: Search) -> Bool? {
-        var budget = MatchBudget(work: Search.Work.inline)
-        return pair.withBytes { key, value in
-            switch matches(search.expression, key: key, value: value, &budget) {
-            case .match: true
-            case .noMatch: false
-            case .tooCostly: nil
-            }
-        }
     }
 }

@@ -70,10 +70,12 @@ final class Wire {
         _ name: String, as alias: String? = nil, rule: ElementRule = .alphanumeric,
         resync: ReplicaSettings.Resync = .auto, imported: [Pair] = []
     ) {
-        nodes[name] = Node(
-            ReplicaSettings(
-                name: nodeID(alias ?? name), address: "\(name):1", rule: rule, heartbeatInterval: Wire.interval,
-                heartbeatMisses: Wire.misses, resync: resync, imported: imported))
+        var settings = ReplicaSettings(
+            name: nodeID(alias ?? name), address: "\(name):1", rule: rule, heartbeatInterval: Wire.interval,
+            heartbeatMisses: Wire.misses, resync: resync, imported: imported)
+        // A few pairs: so that also small spaces make searches that are handed out.
+        settings.workOnTheSpot = 16
+        nodes[name] = Node(settings)
     }
 
     func node(_ name: String) -> Node {
@@ -133,6 +135,8 @@ final class Wire {
         node.replica = nil
         node.unsynced = []
         node.installing = nil
+        node.searches = []
+        node.cancelled = []
         node.connectAt = nil
         node.needsFlush = false
         dials.removeAll { $0.node == name }
@@ -167,6 +171,8 @@ final class Wire {
             let target = nodes.keys.first { "\($0):1" == address } ?? "nowhere"
             dials.append(
                 Dial(node: name, peer: peer, target: target, deadline: now.advanced(by: Wire.connectTimeout)))
+        case .search(let id, let task): node.searches.append((id, task))
+        case .cancelSearch(let id): node.cancelled.insert(id)
         case .log(let line): story.append("\(name) \(line.story)")
         case .fence(let server, _, let epoch): story.append("\(name) fences \(server) at epoch \(epoch.number)")
         case .passiveMissing: story.append("\(name) misses its passive")

@@ -16,6 +16,11 @@ final class Node {
     /// Written, not yet durable.
     var unsynced: [JournalEntry] = []
     var installing: ReplicatedState?
+    /// Searches that run elsewhere, and those of them that nobody wants any more.
+    var searches: [(id: SearchID, task: SearchTask)] = []
+    var cancelled: Set<SearchID> = []
+    /// While set, no search ends.
+    var areSearchesHeld = false
     var connectAt: Instant?
     var tickAt = Instant(nanoseconds: 0)
     /// How the process ended by itself.

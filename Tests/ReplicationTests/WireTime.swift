@@ -2,6 +2,7 @@ import Replication
 import Routing
 import Testing
 import TupleCore
+import TupleStore
 import WireProtocol
 
 /// How things happen: all there is to happen, in a fixed order, or by the seed's choice.
@@ -26,6 +27,10 @@ extension Wire {
                     sync(node)
                     isQuiet = false
                 }
+                if canSearch(node) {
+                    search(node)
+                    isQuiet = false
+                }
             }
             for dial in dials where canSettle(dial) {
                 settle(dial)
@@ -38,6 +43,16 @@ extension Wire {
 
     func canSync(_ node: Node) -> Bool {
         node.runs && !node.isDiskHeld && (node.installing != nil || !node.unsynced.isEmpty)
+    }
+
+    func canSearch(_ node: Node) -> Bool { node.runs && !node.areSearchesHeld && !node.searches.isEmpty }
+
+    /// The first search that was handed out ends.
+    func search(_ node: Node) {
+        let (id, task) = node.searches.removeFirst()
+        let cancellation = Cancellation()
+        if node.cancelled.remove(id) != nil { cancellation.cancel() }
+        happen(node, .searched(id, task.run(Wire.matcher, cancellation: cancellation)))
     }
 
     /// Lets time pass, and all happen that then does.
@@ -86,6 +101,7 @@ extension Wire {
             case deliver(Link, Int)
             case flush(Node)
             case sync(Node)
+            case search(Node)
             case dial(Dial)
         }
         var choices: [Choice] = []
@@ -94,6 +110,7 @@ extension Wire {
             let node = node(name)
             if node.needsFlush, node.runs { choices.append(.flush(node)) }
             if canSync(node) { choices.append(.sync(node)) }
+            if canSearch(node) { choices.append(.search(node)) }
         }
         for dial in dials where canSettle(dial) { choices.append(.dial(dial)) }
         guard !choices.isEmpty else { return false }
@@ -101,6 +118,7 @@ extension Wire {
         case .deliver(let link, let side): deliver(link, side)
         case .flush(let node): happen(node, .flush)
         case .sync(let node): sync(node)
+        case .search(let node): search(node)
         case .dial(let dial): settle(dial)
         }
         return true
