@@ -40,6 +40,7 @@ let package = Package(
         .systemLibrary(name: "CLibUV", pkgConfig: "libuv", providers: [.apt(["libuv1-dev"])]),
         .systemLibrary(name: "CPCRE2", pkgConfig: "libpcre2-8", providers: [.apt(["libpcre2-dev"])]),
         .systemLibrary(name: "CMicroHTTPD", pkgConfig: "libmicrohttpd", providers: [.apt(["libmicrohttpd-dev"])]),
+        .systemLibrary(name: "CEpoll"),
         .systemLibrary(name: "CEdit", pkgConfig: "libedit", providers: [.apt(["libedit-dev"])]),
 
         // Cores: no I/O, no clock, no randomness.
@@ -65,7 +66,9 @@ let package = Package(
                 "WireProtocol",
             ]),
         room("Client", ["Calling", "CEdit", "Runtime", "TupleCore", "WireProtocol"]),
-        room("Benchmark", ["CPCRE2", "PythonRegex", "Runtime", "TupleCore", "TupleStore", "WireProtocol"]),
+        room(
+            "Benchmark",
+            ["CChecksum", "CEpoll", "CPCRE2", "PythonRegex", "Runtime", "TupleCore", "TupleStore", "WireProtocol"]),
 
         main("twinspace", ["Client"]),
         main("twinspace-proxy", ["Runtime"]),
@@ -84,6 +87,7 @@ let package = Package(
         tests("Simulation", ["Journal", "Replication", "Routing", "TupleCore", "TupleStore", "WireProtocol"]),
         tests("Runtime"),
         tests("Client"),
+        tests("Benchmark", ["TupleCore", "WireProtocol"]),
         .testTarget(name: "TidyTests", swiftSettings: house),
     ]
 )

@@ -1,7 +1,7 @@
 /// The rooms from the bottom up: each may import those before it, no others.
 enum Rooms {
     static let order = [
-        "CChecksum", "CLibUV", "CPCRE2", "CMicroHTTPD", "CEdit",
+        "CChecksum", "CLibUV", "CPCRE2", "CMicroHTTPD", "CEpoll", "CEdit",
         "TupleCore", "PythonRegex", "TupleStore", "WireProtocol", "Journal", "Replication", "Routing",
         "Calling", "Simulation",
         "Runtime", "Client", "Benchmark",
@@ -10,10 +10,11 @@ enum Rooms {
 
     /// Where each C library may be imported: in the one room that wraps it.
     static let wrappers: [String: Set<String>] = [
-        "CChecksum": ["WireProtocol", "Journal"],
+        "CChecksum": ["WireProtocol", "Journal", "Benchmark"],
         "CPCRE2": ["PythonRegex", "Benchmark"],
         "CLibUV": ["Runtime"],
         "CMicroHTTPD": ["Runtime"],
+        "CEpoll": ["Benchmark"],
         "CEdit": ["Client"],
     ]
 
