@@ -20,6 +20,8 @@ struct Active: Sendable {
     /// What searches may still cost before the next flush, in units of about ten nanoseconds: requests that came together
     /// must not hold up heartbeats together.
     var workOnTheSpot = Bounds.workPerFlush
+    /// Set while it is not certain that this server was not deposed during a stop.
+    var doubt: Replica.Doubt?
     /// When the server has to be gone, once it is shutting down.
     var stopping: Instant?
 }

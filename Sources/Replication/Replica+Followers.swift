@@ -7,7 +7,9 @@ struct Follower: Sendable {
     let name: NodeID
     var heartbeats: PeerID?
     var log: PeerID?
-    var lastHeard: Instant
+    var hearing: Replica.Hearing
+    /// When it had confirmed all that it was sent, or some more of it.
+    var progressAt: Instant
     var phase = Phase.greeting
     /// The last entry that was sent.
     var sent = LogIndex.zero
@@ -24,12 +26,18 @@ struct Follower: Sendable {
         case streaming
     }
 
-    mutating func acknowledge(_ index: LogIndex) {
+    mutating func acknowledge(_ index: LogIndex, at now: Instant) {
+        if index > durable { progressAt = now }
         durable = max(durable, index)
         while let first = unacknowledged.first, first.last <= index {
             unacknowledgedBytes -= first.bytes
             unacknowledged.removeFirst()
         }
+    }
+
+    /// Whether it was sent entries that it has not confirmed.
+    var owesConfirmation: Bool {
+        if case .streaming = phase { durable < sent } else { false }
     }
 
     func owns(_ peer: PeerID) -> Bool { heartbeats == peer || log == peer }
@@ -55,7 +63,7 @@ extension Replica {
                 refuse(peer, "epoch \(frame.header.epoch.number) is not \(epoch.number)")
                 return
             }
-            active?.followers[follower]?.lastHeard = moment.instant
+            if let gap = active?.followers[follower]?.hearing.heard(at: moment.instant) { pace.arrived(after: gap) }
             switch frame.type {
             case .heartbeat: receive(try Heartbeat(frame.payload), frame, from: peer, follower)
             case .appendReply: receive(try AppendReply(frame.payload), from: follower)
@@ -79,8 +87,8 @@ extension Replica {
         }
         var follower =
             active?.followers.removeValue(forKey: hello.name)
-            ?? Follower(name: hello.name, lastHeard: moment.instant)
-        follower.lastHeard = moment.instant
+            ?? Follower(name: hello.name, hearing: Hearing(at: moment.instant), progressAt: moment.instant)
+        follower.hearing.restart(at: moment.instant)
         actions.append(.sendToPeer(peer, Frame(Header(.peerWelcome, epoch: own))))
         switch hello.channel {
         case .heartbeats:
@@ -92,6 +100,7 @@ extension Replica {
             follower.durable = .zero
             follower.unacknowledged = []
             follower.unacknowledgedBytes = 0
+            follower.progressAt = moment.instant
             startStream(&follower, from: hello.position)
         }
         active?.followers[hello.name] = follower
@@ -148,6 +157,7 @@ extension Replica {
             guard var follower = active?.followers[id], let peer = follower.log, case .streaming = follower.phase,
                 let last = active?.tail.last.index
             else { continue }
+            if follower.durable == follower.sent { follower.progressAt = moment.instant }
             while follower.sent < last, follower.unacknowledgedBytes < Bounds.windowBytes {
                 guard let run = active?.tail.entries(after: follower.sent, bytes: Bounds.appendBytes),
                     let newest = run.entries.last?.position.index
@@ -192,7 +202,7 @@ extension Replica {
             followerLost(follower, "it claims entries that were never made")
             return
         }
-        active?.followers[follower]?.acknowledge(reply.durable)
+        active?.followers[follower]?.acknowledge(reply.durable, at: moment.instant)
         advanceCommit()
         proposeInSync()
     }
@@ -208,7 +218,7 @@ extension Replica {
         guard let follower = active?.followers.removeValue(forKey: id) else { return }
         disconnect(follower)
         if record?.inSync.contains(id) == true {
-            log(.alert, "passive-lost", [.init("server", id), .init("reason", reason)])
+            alertAsActive("passive-lost", [.init("server", id), .init("reason", reason)])
             // It was connected: it is not waited for, the switch is asked at once.
             active?.absentSince[id] = Instant(nanoseconds: .min / 2)
         } else {
@@ -223,13 +233,18 @@ extension Replica {
         }
     }
 
-    mutating func tickAsActive(stalled: Bool) {
+    mutating func tickAsActive() {
         guard let active else { return }
         for (id, follower) in active.followers.sorted(by: { $0.key < $1.key }) {
-            if stalled {
-                self.active?.followers[id]?.lastHeard = moment.instant
-            } else if moment.instant.duration(since: follower.lastHeard) > settings.heartbeatTimeout {
-                followerLost(id, "no heartbeat for \(settings.heartbeatTimeout.wholeMilliseconds) ms")
+            let timeout = peerTimeout
+            let silence = self.active?.followers[id]?.hearing.silence(longerThan: timeout, at: moment.instant)
+            if let silence {
+                followerLost(id, "silent for \(silence.wholeMilliseconds) ms")
+            } else if follower.owesConfirmation {
+                let patience = required.contains(id) ? Timing.confirmationPatience : Timing.catchUpPatience
+                if moment.instant.duration(since: follower.progressAt) > patience {
+                    followerLost(id, "it confirms nothing of the log")
+                }
             }
         }
         for (peer, since) in active.strangers.sorted(by: { $0.key.number < $1.key.number })
@@ -261,6 +276,8 @@ extension Replica {
         guard let active, let record, record.active == name, pendingSwitch == nil else { return }
         var wanted = Set(record.inSync)
         for member in record.inSync where member != name {
+            // One that needs everything anew holds nothing yet: nobody waits for a snapshot's end.
+            if case .snapshot = active.followers[member]?.phase { wanted.remove(member) }
             guard let since = active.absentSince[member] else { continue }
             let patience = members[member] == nil ? .zero : settings.heartbeatTimeout
             if moment.instant.duration(since: since) >= patience { wanted.remove(member) }

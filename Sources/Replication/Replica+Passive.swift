@@ -9,7 +9,9 @@ struct Passive: Sendable {
     var heartbeats: PeerID?
     var log: PeerID?
     var heartbeatsWelcomed = false
-    var lastHeard: Instant
+    var hearing: Replica.Hearing
+    /// When something came on the log connection last.
+    var logHeard: Instant
     var lastBeat: Instant?
     var lastDial: Instant?
     /// Why the link was lost, once it was; nil while it stands or has never been tried.
@@ -41,6 +43,14 @@ struct Passive: Sendable {
         }
     }
 
+    /// Whether the active server owes it something on the log connection: the beginning, or the rest of a snapshot.
+    var awaitsLog: Bool {
+        switch phase {
+        case .joining, .receiving: true
+        case .waiting, .dialing, .following: false
+        }
+    }
+
     func owns(_ peer: PeerID) -> Bool { heartbeats == peer || log == peer }
 
     func lag(behind index: LogIndex) -> UInt64 { heardIndex > index ? heardIndex.number - index.number : 0 }
@@ -59,7 +69,7 @@ extension Replica {
         abandonLink()
         passive = Passive(
             target: .init(name: record.active, address: address ?? "", epoch: record.epoch),
-            lastHeard: moment.instant)
+            hearing: Hearing(at: moment.instant), logHeard: moment.instant)
         notePresence(of: record.active)
         dialIfPossible()
     }
@@ -81,7 +91,8 @@ extension Replica {
         let log = nextPeer()
         self.passive?.phase = .dialing
         self.passive?.lastDial = moment.instant
-        self.passive?.lastHeard = moment.instant
+        self.passive?.hearing.restart(at: moment.instant)
+        self.passive?.logHeard = moment.instant
         self.passive?.heartbeats = beats
         self.passive?.log = log
         self.passive?.heartbeatsWelcomed = false
@@ -118,7 +129,7 @@ extension Replica {
             linkLost("a frame of epoch \(frame.header.epoch.number) came")
             return
         }
-        self.passive?.lastHeard = moment.instant
+        heardActive(on: peer)
         do throws(DecodingError) {
             switch frame.type {
             case .peerWelcome: welcomed(peer)
@@ -132,6 +143,11 @@ extension Replica {
             log(.error, "malformed-frame", [.init("type", "\(frame.type)")])
             linkLost("it sent a malformed frame")
         }
+    }
+
+    private mutating func heardActive(on peer: PeerID) {
+        if passive?.log == peer { passive?.logHeard = moment.instant }
+        if let gap = passive?.hearing.heard(at: moment.instant), passive?.isLinked == true { pace.arrived(after: gap) }
     }
 
     private mutating func welcomed(_ peer: PeerID) {
@@ -243,8 +259,9 @@ extension Replica {
     mutating func linkLost(_ reason: String) {
         guard let passive else { return }
         if passive.isLinked {
+            // Where this process was stopped, it is the one that was lost.
             log(
-                .alert, "active-lost",
+                wasStalled ? .warn : .alert, wasStalled ? "link-lost" : "active-lost",
                 [
                     .init("server", passive.target.name), .init("epoch", passive.target.epoch.number),
                     .init("reason", reason),
@@ -267,17 +284,21 @@ extension Replica {
         self.passive?.phase = .waiting
     }
 
-    mutating func tickAsPassive(stalled: Bool) {
+    mutating func tickAsPassive() {
         guard let passive else { return }
         notePresence(of: passive.target.name)
         if case .waiting = passive.phase {
             dialIfPossible()
             return
         }
-        if stalled { self.passive?.lastHeard = moment.instant }
-        let silence = moment.instant.duration(since: self.passive?.lastHeard ?? moment.instant)
-        if silence > settings.heartbeatTimeout {
+        let timeout = peerTimeout
+        if let silence = self.passive?.hearing.silence(longerThan: timeout, at: moment.instant) {
             linkLost("silent for \(silence.wholeMilliseconds) ms")
+            return
+        }
+        if passive.awaitsLog, moment.instant.duration(since: passive.logHeard) > Timing.logPatience {
+            log(.warn, "log-silent", [.init("server", passive.target.name)])
+            abandonLink()
             return
         }
         if passive.lastBeat.map({ moment.instant.duration(since: $0) >= settings.heartbeatInterval }) ?? true { beat() }

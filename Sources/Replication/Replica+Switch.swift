@@ -6,6 +6,8 @@ import WireProtocol
 extension Replica {
     mutating func registerWithProxy() {
         proxy = .registering
+        proxyHearing.restart(at: moment.instant)
+        lastProxyBeat = moment.instant
         let register = Register(
             name: name, address: settings.address, rule: settings.rule, activeEpoch: active?.epoch ?? .zero,
             position: state.position, record: isBlank ? nil : record)
@@ -32,6 +34,7 @@ extension Replica {
             case .registerRefused: registerRefused(try RegisterRefused(frame.payload))
             case .request: serve(frame)
             case .cancel: clientLeft(frame)
+            case .proxyHeartbeatReply: receiveProxyHeartbeat(frame.header)
             case .probe: actions.append(.sendToProxy(reply(.probeReply, to: frame)))
             case .statusQuery:
                 var status = status
@@ -63,7 +66,8 @@ extension Replica {
     }
 
     private mutating func receive(_ view: View) {
-        if proxy == .registering { log(.info, "registered", [.init("role", role)]) }
+        let isFirst = proxy == .registering
+        if isFirst { log(.info, "registered", [.init("role", role)]) }
         proxy = .registered
         members = [:]
         for member in view.members { members[member.name] = member.address }
@@ -72,6 +76,8 @@ extension Replica {
             pendingSwitch = nil
         }
         adopt(view.record)
+        // The proxy's first word on a connection is no older than the connection.
+        if isFirst { endDoubt() }
         considerTakeOver()
     }
 

@@ -39,10 +39,17 @@ public struct Replica {
     var isInstalling = false
     var isFinished = false
 
+    /// How long silence may last, by what was seen of late on all links.
+    var pace = ArrivalPace()
+    var proxyHearing: Hearing
+    var lastProxyBeat: Instant?
+    var lastTick: Instant?
+    /// When this process was last found to have been stopped itself.
+    var stalledAt: Instant?
+
     let matcher = Matcher()
     var moment: Moment
     var actions: [Action] = []
-    private var lastTick: Instant?
     private var lastSequence: UInt64 = 0
     private var lastPeer: UInt64 = 0
     var lastSearch: UInt64 = 0
@@ -74,6 +81,7 @@ public struct Replica {
         self.state = state
         self.record = record
         self.moment = moment
+        proxyHearing = Hearing(at: moment.instant)
         durable = state.position.index
         mayFollow = settings.resync == .auto || record == nil
         isBlank = record == nil
@@ -85,10 +93,13 @@ public struct Replica {
     public mutating func step(_ event: Event, at moment: Moment) -> [Action] {
         self.moment = moment
         guard !isFinished else { return [] }
+        noteStall()
         switch event {
         case .proxyConnected: registerWithProxy()
         case .proxyLost: proxyLost()
-        case .proxyFrame(let frame): receiveFromProxy(frame)
+        case .proxyFrame(let frame):
+            heardProxy()
+            receiveFromProxy(frame)
         case .peerAccepted(let peer): accepted(peer)
         case .peerFrame(let peer, let frame): receive(frame, from: peer)
         case .peerLost(let peer): peerLost(peer)
@@ -130,16 +141,15 @@ public struct Replica {
     }
 
     private mutating func tick() {
-        // A process that was itself stopped or starved must not blame the others for the silence.
-        let stalled = lastTick.map { moment.instant.duration(since: $0) > settings.heartbeatInterval * 2 } ?? false
         lastTick = moment.instant
         if let pending = pendingSwitch, moment.instant.duration(since: pending.askedAt) > Timing.switchReplyTimeout {
             log(.warn, "switch-timeout", [.init("after", Timing.switchReplyTimeout)])
             proxyLost()
             actions.append(.reconnectToProxy)
         }
-        if active != nil { tickAsActive(stalled: stalled) }
-        if passive != nil { tickAsPassive(stalled: stalled) }
+        tickProxy()
+        if active != nil { tickAsActive() }
+        if passive != nil { tickAsPassive() }
         considerTakeOver()
     }
 

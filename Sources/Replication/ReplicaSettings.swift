@@ -39,7 +39,7 @@ public struct ReplicaSettings: Sendable {
         self.imported = imported
     }
 
-    /// Silence for longer than this is a lost peer.
+    /// The least silence that makes a peer count as lost; see ``ArrivalPace``.
     var heartbeatTimeout: Duration { heartbeatInterval * heartbeatMisses }
 }
 
@@ -54,6 +54,16 @@ enum Timing {
     static let redial = Duration.milliseconds(100)
     /// How long a switch request may go unanswered before the connection to the proxy counts as dead.
     static let switchReplyTimeout = Duration.milliseconds(2_000)
+    /// So many times as long as another server may the proxy be silent.
+    static let proxyTimeouts = 3
+    /// How long a member of the in-sync set may confirm nothing of what it was sent, while its heartbeats go on. Longer
+    /// than a sync of a busy disk takes: it costs the service its redundancy.
+    static let confirmationPatience = Duration.milliseconds(2_000)
+    /// The same for a server that is not in the set: nobody waits for it.
+    static let catchUpPatience = Duration.milliseconds(30_000)
+    /// How long a passive server that waits for the log's beginning, or for a snapshot's next part, hears nothing on the
+    /// log connection before it dials anew.
+    static let logPatience = Duration.milliseconds(2_000)
     /// How long a peer may take to say hello.
     static let helloTimeout = Duration.milliseconds(2_000)
     /// How long shutdown waits for answers and passive servers.

@@ -13,10 +13,19 @@ struct Server: Sendable {
     /// Whether its copy may be promoted: it was not new when it registered, or it has said on this very connection that
     /// it holds the space by now.
     var isEligible = false
+    /// When something came from it last.
+    var lastHeard: Instant
+    /// The silence that makes it suspect, at the least; nil until it has sent a heartbeat.
+    var heartbeatTimeout: Duration?
+    /// The last tick found it silent for too long.
+    var isSuspected = false
     /// Where another connection claims the same name: until when this one has time to answer.
     var challengedUntil: Instant?
 
-    init(since: Instant) { self.since = since }
+    init(since: Instant) {
+        self.since = since
+        lastHeard = since
+    }
 }
 
 extension Router {
@@ -27,8 +36,10 @@ extension Router {
             return
         }
         servers[link]?.challengedUntil = nil
+        heard(link)
         switch frame.type {
         case .response: response(frame, from: link)
+        case .proxyHeartbeat: heartbeat(frame, from: link)
         case .takeOver, .changeInSync: switchRequest(frame, from: link)
         case .probeReply: probeReply(frame, from: link)
         case .statusReply: statusReply(frame, from: link)
@@ -36,6 +47,46 @@ extension Router {
         case .shutdown: activeIsGoing(link)
         default:
             drop(link, "it sent a frame of type \(frame.type)")
+        }
+    }
+
+    // MARK: Silence
+
+    private mutating func heard(_ link: ServerLink) {
+        pace.arrived(after: silence(of: link))
+        servers[link]?.lastHeard = now
+        servers[link]?.isSuspected = false
+    }
+
+    /// How long nothing has come from a server while this process was awake.
+    func silence(of link: ServerLink) -> Duration {
+        guard let last = servers[link]?.lastHeard else { return .zero }
+        return now.duration(since: max(last, awakeSince))
+    }
+
+    private mutating func heartbeat(_ frame: Frame, from link: ServerLink) {
+        guard let beat = try? ProxyHeartbeat(frame.payload) else {
+            drop(link, "it sent a malformed heartbeat")
+            return
+        }
+        servers[link]?.heartbeatTimeout = beat.timeout
+        let reply = Header(.proxyHeartbeatReply, sequence: frame.header.sequence, epoch: record?.epoch ?? .zero)
+        actions.append(.sendToServer(link, Frame(reply)))
+    }
+
+    /// Ends a connection of which nothing has come for so long that it is dead, though nobody has closed it. Only the
+    /// second tick in a row acts: between the two everything that had arrived was read.
+    private mutating func dropIfSilent(_ link: ServerLink, _ server: Server) {
+        guard let lower = server.heartbeatTimeout else { return }
+        let silence = silence(of: link)
+        guard silence > pace.timeout(atLeast: lower) * RouterSettings.silentTimeouts else {
+            servers[link]?.isSuspected = false
+            return
+        }
+        if server.isSuspected {
+            drop(link, "silent for \(silence.wholeMilliseconds) ms")
+        } else {
+            servers[link]?.isSuspected = true
         }
     }
 
@@ -201,6 +252,8 @@ extension Router {
                 drop(link, "it did not register")
             } else if let until = server.challengedUntil, now > until {
                 drop(link, "it does not answer, and another connection claims its name")
+            } else {
+                dropIfSilent(link, server)
             }
         }
         if let probe, now >= probe.deadline { settleProbe() }

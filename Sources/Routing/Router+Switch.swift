@@ -71,9 +71,17 @@ extension Router {
         }
         let question = nextSequence()
         probe = Probe(
-            link: route, sequence: question, deadline: now.advanced(by: RouterSettings.probeTime),
+            link: route, sequence: question, deadline: now.advanced(by: probeTime(of: route)),
             askers: [(link, sequence, reason)])
         actions.append(.sendToServer(route, Frame(Header(.probe, sequence: question, epoch: record.epoch))))
+    }
+
+    /// How long the active server has for the question. Where it has not been heard of here either, each heartbeat that
+    /// did not come was a question too, and what is left of the time is shorter.
+    private func probeTime(of link: ServerLink) -> Duration {
+        guard let lower = servers[link]?.heartbeatTimeout else { return RouterSettings.probeTime }
+        let rest = pace.timeout(atLeast: lower) - silence(of: link)
+        return min(max(rest, RouterSettings.leastProbeTime), RouterSettings.probeTime)
     }
 
     /// The first server of all founds the cluster.
@@ -125,6 +133,11 @@ extension Router {
 
     mutating func probeReply(_ frame: Frame, from link: ServerLink) {
         guard let probe, probe.link == link, probe.sequence == frame.header.sequence else { return }
+        guard frame.header.epoch == record?.epoch else {
+            // It answers, but not as the active server.
+            settleProbe()
+            return
+        }
         self.probe = nil
         for asker in probe.askers where servers[asker.link] != nil {
             reply(asker.link, asker.sequence, refused: "the active server \(record?.active.name ?? "") answers")

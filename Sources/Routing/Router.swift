@@ -32,6 +32,12 @@ public struct Router: Sendable {
     public internal(set) var discarded: UInt64 = 0
     public internal(set) var refused: UInt64 = 0
 
+    /// How long silence may last, by what was seen of late on the servers' connections.
+    var pace = ArrivalPace()
+    /// When this process was last found to have been stopped itself: silence before that is its own.
+    var awakeSince: Instant
+    private var lastTick: Instant
+
     var now: Instant
     var actions: [Action] = []
     var routeLostAt: Instant
@@ -56,6 +62,8 @@ public struct Router: Sendable {
         self.settings = settings
         self.record = record
         self.now = now
+        awakeSince = now
+        lastTick = now
         routeLostAt = now
         lastSweep = now
     }
@@ -63,6 +71,7 @@ public struct Router: Sendable {
     /// Takes in what has happened, and gives what is to be done about it, in order.
     public mutating func step(_ event: Event, at now: Instant) -> [Action] {
         self.now = now
+        if now.duration(since: lastTick) > RouterSettings.tick * RouterSettings.stallTicks { awakeSince = now }
         switch event {
         case .clientConnected(let client): connected(client)
         case .clientFrame(let client, let frame): receive(frame, from: client)
@@ -82,6 +91,7 @@ public struct Router: Sendable {
     }
 
     private mutating func tick() {
+        lastTick = now
         tickClients()
         tickServers()
         tickOperators()

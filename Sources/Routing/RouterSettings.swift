@@ -29,6 +29,12 @@ public struct RouterSettings: Sendable {
     static let sweep = Duration.milliseconds(250)
     /// How long a silent active server has for the one direct question before another takes over.
     static let probeTime = Duration.milliseconds(100)
+    /// The least time that it has for it, however long nothing has been heard of it.
+    static let leastProbeTime = Duration.milliseconds(40)
+    /// A server that is silent for so many times as long as makes it suspect has lost its connection.
+    static let silentTimeouts = 3
+    /// A tick that comes so many times as late as it should shows that this process was itself stopped.
+    static let stallTicks = 3
     /// How long a connection may stand without a hello or a registration.
     static let greetingTime = Duration.seconds(5)
     /// How long status waits for the servers' words.

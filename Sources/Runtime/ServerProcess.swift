@@ -31,6 +31,7 @@ final class ServerProcess {
     private static let connectTimeout = Duration.milliseconds(1_000)
     /// A link that was silent for this long is probed by the kernel: a host that vanished without a word is noticed.
     private static let keepalive = Duration.seconds(1)
+    private static let longestTick = Duration.milliseconds(50)
     private static let fenceTimeout = Duration.seconds(30)
     /// What may be on its way to the proxy or a peer; the protocol's own windows keep it far below.
     private static let maximumOutgoingBytes = 1_024 * 1_048_576
@@ -83,7 +84,7 @@ final class ServerProcess {
         }
         loop.afterEvents { [unowned self] in self.flush() }
         let ticker = Timer(on: loop) { [unowned self] in self.happened(.tick) }
-        let period = options.heartbeatInterval / 4
+        let period = min(options.heartbeatInterval / 4, ServerProcess.longestTick)
         ticker.schedule(after: period, repeatingEvery: period)
         self.ticker = ticker
         logger.log(

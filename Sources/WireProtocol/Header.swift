@@ -27,6 +27,8 @@ public enum FrameType: UInt8, Sendable, CaseIterable {
     case resync = 43
     case holding = 44
     case cancel = 45
+    case proxyHeartbeat = 46
+    case proxyHeartbeatReply = 47
     // Servers among themselves.
     case peerHello = 64
     case peerWelcome = 65

@@ -44,6 +44,31 @@ extension ByteReader {
     }
 }
 
+/// A server's sign of life to the proxy, which answers with an empty frame of the same sequence: each notices by it when
+/// the other has fallen silent on a connection that nobody has closed.
+public struct ProxyHeartbeat: Hashable, Sendable {
+    /// Silence for longer than this makes the server count as lost, in milliseconds.
+    public var timeoutMilliseconds: UInt32
+    public init(timeout: Duration) {
+        timeoutMilliseconds = UInt32(clamping: max(1, timeout.wholeMilliseconds))
+    }
+
+    public var timeout: Duration { .milliseconds(timeoutMilliseconds) }
+
+    public func frame(epoch: Epoch, sequence: RequestSequence) -> Frame {
+        var writer = ByteWriter()
+        writer.fixed32(timeoutMilliseconds)
+        return Frame(Header(.proxyHeartbeat, sequence: sequence, epoch: epoch), payload: writer.bytes)
+    }
+
+    public init(_ payload: [UInt8]) throws(DecodingError) {
+        var reader = ByteReader(payload)
+        timeoutMilliseconds = try reader.fixed32()
+        guard timeoutMilliseconds > 0 else { throw .invalid("timeout") }
+        try reader.end()
+    }
+}
+
 /// A server's first frame on the proxy's servers' SAP.
 public struct Register: Hashable, Sendable {
     public var name: NodeID

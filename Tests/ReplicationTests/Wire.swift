@@ -24,6 +24,8 @@ final class Wire {
     var linkOfPort: [Port: Link] = [:]
     /// Directions in which nothing arrives.
     var cuts: Set<Cut> = []
+    /// Connections from a side of which nothing arrives, though all others do.
+    var silenced: [(link: Link, side: Int)] = []
     var dials: [Dial] = []
     var lastNumber: UInt64 = 0
 

@@ -103,6 +103,17 @@ extension Wire {
         links.filter { Set($0.ports.map(\.place)) == [first, second] }
     }
 
+    /// The connection on which a passive server gets the log; its own end is the link's first.
+    func logLink(of name: String) -> Link? {
+        let dialed = linkOfPort.keys.compactMap { port -> UInt64? in
+            guard case .nodeToPeer(name, let number) = port, number > UInt64.max / 2 else { return nil }
+            return number
+        }
+        // Peers are numbered downwards, and the log is dialled after the heartbeats.
+        guard dialed.count == 2, let log = dialed.min() else { return nil }
+        return linkOfPort[.nodeToPeer(name, log)]
+    }
+
     /// Nothing arrives in either direction until `heal`.
     func cut(_ first: String, _ second: String) {
         cuts.formUnion([Cut(from: first, to: second), Cut(from: second, to: first)])
@@ -113,6 +124,7 @@ extension Wire {
     /// Whether the first item from this side can arrive now.
     func canDeliver(_ link: Link, _ side: Int) -> Bool {
         guard !link.queues[side].isEmpty else { return false }
+        if silenced.contains(where: { $0.link === link && $0.side == side }) { return false }
         let target = link.ports[1 - side]
         // An end that is closed takes no notice of cuts: what is sent there is thrown away.
         if link.isEnded[1 - side] { return true }

@@ -86,6 +86,11 @@ struct Codec: Sendable {
         } decode: { (payload) throws(DecodingError) in
             try Register(payload)
         },
+        Codec("proxyHeartbeat", { ProxyHeartbeat(timeout: .milliseconds(1 + $0.below(100_000))) }) {
+            $0.frame(epoch: Epoch(7), sequence: .init(1)).payload
+        } decode: { (payload) throws(DecodingError) in
+            try ProxyHeartbeat(payload)
+        },
         Codec("registerRefused", { RegisterRefused(isFinal: $0.flag(), message: $0.text()) }) {
             $0.frame.payload
         } decode: { (payload) throws(DecodingError) in

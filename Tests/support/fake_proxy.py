@@ -46,6 +46,9 @@ class FakeProxy:
         deadline = time.monotonic() + seconds
         while True:
             frame = self.reader.next()
+            if frame and frame.type == "proxyHeartbeat":
+                self.send(Frame("proxyHeartbeatReply", b"", sequence=frame.sequence, epoch=frame.epoch))
+                continue
             if frame:
                 return frame
             self.socket.settimeout(max(0.01, deadline - time.monotonic()))
