@@ -52,6 +52,7 @@ package struct ClientSession {
 
     struct Entry {
         var payload: [UInt8]
+        var flags: Header.Flags
         var isRead: Bool
         var deadline: Instant
         /// On any connection.
@@ -113,7 +114,8 @@ package struct ClientSession {
             return (RequestSequence(sequence), [.answer(RequestSequence(sequence), answer)])
         }
         entries[sequence] = Entry(
-            payload: payload, isRead: request.operatorName == Operator.get.rawValue,
+            payload: payload, flags: request.isExplained ? .explain : [],
+            isRead: request.operatorName == Operator.get.rawValue,
             deadline: now.advanced(by: settings.timeout))
         switch phase {
         case .idle:
@@ -231,7 +233,7 @@ package struct ClientSession {
             entries[sequence] = entry
             inFlight += 1
             let header = Header(
-                .request, session: settings.session, sequence: RequestSequence(sequence),
+                .request, flags: entry.flags, session: settings.session, sequence: RequestSequence(sequence),
                 lowWater: RequestSequence(lowWater))
             actions.append(.send(Frame(header, payload: entry.payload)))
         }

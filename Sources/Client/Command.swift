@@ -53,7 +53,13 @@ enum Command: String, CaseIterable {
 
     var options: [Option] {
         switch self {
-        case .get, .put, .post, .delete, .send, .batch, .export, .shell, .resync, .shutdown, .completions: []
+        case .put, .post, .send, .batch, .export, .shell, .resync, .shutdown, .completions: []
+        case .get, .delete:
+            [
+                Option(
+                    "explain", .toggle,
+                    help: "Say on standard error how the tuples were found, how many were looked at, and the time.")
+            ]
         case .import:
             [
                 Option(

@@ -85,8 +85,13 @@ final class Console {
 
     private func send(_ request: Request, _ given: Int, _ invocation: Invocation) throws(SystemError) -> ExitCode {
         let client = try client(invocation)
+        let begin = loop.now
         let answer: Answer = wait { client.submit(request, then: $0) }
-        show(renderer(invocation).render(answer, to: request.operatorName, given: given))
+        var rendering = renderer(invocation).render(answer, to: request.operatorName, given: given)
+        if request.isExplained {
+            rendering.errors += AnswerRenderer.explanation(of: answer, after: loop.now.duration(since: begin))
+        }
+        show(rendering)
         return ExitCode(answer)
     }
 

@@ -104,7 +104,9 @@ struct Invocation {
             let operatorName = command == .get ? Operator.get : .delete
             let expressions = [words[0], words.count > 1 ? words[1] : ".*"]
             let payload = Term.list(expressions.map(TupleText.expression))
-            return .request(Request(operatorName: operatorName.rawValue, payload: payload), given: 0)
+            let request = Request(
+                operatorName: operatorName.rawValue, payload: payload, isExplained: values.isOn("explain"))
+            return .request(request, given: 0)
         case .put, .post:
             try check(2...Int.max)
             return try pairs(command, words)

@@ -67,6 +67,15 @@ struct AnswerRenderer {
         output.append(UInt8(ascii: "\n"))
     }
 
+    /// How the answer was found, and the time from request to answer: two lines for standard error.
+    static func explanation(of answer: Answer, after time: Duration) -> [UInt8] {
+        let words = answer.explanation.isEmpty ? "the server does not say" : answer.explanation
+        let (seconds, attoseconds) = time.components
+        let microseconds = seconds * 1_000_000 + attoseconds / 1_000_000_000_000
+        return [UInt8]("\(Product.name): plan: ".utf8) + Style.harmless([UInt8](words.utf8))
+            + [UInt8]("\n\(Product.name): time: \(microseconds) µs from request to answer\n".utf8)
+    }
+
     private static func rows(_ pairs: [Pair]) -> [[[UInt8]]] {
         pairs.map { [TupleText.text(of: Term($0.key)), TupleText.text(of: Term($0.value))] }
     }

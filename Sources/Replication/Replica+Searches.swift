@@ -9,20 +9,21 @@ import WireProtocol
 /// takes effect as one entry on the very state on which it holds.
 extension Replica {
     mutating func search(_ frame: Frame, _ payload: Term, isRemoval: Bool) {
-        let search: Search
+        var search: Search
         do throws(ExpressionError) {
             search = isRemoval ? try matcher.delete(payload) : try matcher.get(payload)
         } catch {
             answer(frame, Decision(malformed: error).answer)
             return
         }
+        search.isExplained = frame.header.flags.contains(.explain)
         if let result = searchOnTheSpot(search) {
             if let failure = result.failure {
-                answer(frame, failure)
+                answer(frame, failure.explained(by: result))
             } else if isRemoval {
-                commit(frame, Decision(removing: result.pairs))
+                commit(frame, Decision(removing: result))
             } else {
-                answer(frame, Answer(pairs: result.pairs))
+                answer(frame, Answer(pairs: result.pairs).explained(by: result))
             }
             return
         }
@@ -61,16 +62,17 @@ extension Replica {
 
     mutating func searched(_ id: SearchID, _ outcome: SearchOutcome) {
         // A search of an earlier time as the active server, or of requests that were lost with the proxy.
-        guard let job = active?.searches.end(id) else { return }
+        guard var job = active?.searches.end(id) else { return }
         if case .cancelled = outcome.result.ending {
             release(job)
         } else if !job.isRemoval {
             respond(job.frame, chunks: outcome.chunks)
             release(job)
         } else if let failure = outcome.result.failure {
-            answer(job.frame, failure)
+            answer(job.frame, failure.explained(by: outcome.result))
             release(job)
         } else {
+            if job.explanation.isEmpty { job.explanation = outcome.result.explanation }
             remove(job, outcome.result.pairs)
         }
         startSearches()
@@ -119,7 +121,7 @@ extension Replica {
         if bytes > Limits.maximumEntryBytes {
             answer(job.frame, SearchResult(ending: .tooLarge).failure ?? Answer())
         } else {
-            commit(job.frame, Decision(removing: job.found))
+            commit(job.frame, Decision(removing: job.result))
         }
         release(job)
     }

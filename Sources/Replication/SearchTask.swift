@@ -18,10 +18,14 @@ public struct SearchTask: Sendable {
     /// Runs the search. Takes up to about two seconds.
     ///
     /// - Parameter matcher: of the calling thread.
-    public func run(_ matcher: Matcher, cancellation: Cancellation? = nil) -> SearchOutcome {
+    /// - Parameter microseconds: tells at the search's end how long it has taken, for its explanation.
+    public func run(
+        _ matcher: Matcher, cancellation: Cancellation? = nil, microseconds: () -> Int? = { nil }
+    ) -> SearchOutcome {
         var result = matcher.run(search, in: space, work: Search.Work.request, cancellation: cancellation)
+        result.note(microseconds: microseconds)
         guard !isRemoval else { return SearchOutcome(result: result) }
-        let chunks = (result.failure ?? Answer(pairs: result.pairs)).chunks
+        let chunks = (result.failure ?? Answer(pairs: result.pairs)).explained(by: result).chunks
         result.pairs = []
         return SearchOutcome(result: result, chunks: chunks)
     }
@@ -61,11 +65,19 @@ struct Searches: Sendable {
         var rounds = 0
         /// A DELETE's matches so far, in key order.
         var found: [Pair] = []
+        /// Of its first search, where it is asked for.
+        var explanation = ""
         /// Keys that updates have touched since the snapshot that is being looked through.
         var changed: Set<Tuple> = []
         var changedBytes = 0
         /// The keys that are being looked at; nil where it is all of them.
         var keys: Set<Tuple>?
+
+        var result: SearchResult {
+            var result = SearchResult(ending: .complete, pairs: found)
+            result.explanation = explanation
+            return result
+        }
 
         var hasLostTrack: Bool { changedBytes > Searches.maximumChangedBytes }
 

@@ -1,3 +1,4 @@
+import CLibUV
 import Glibc
 import Replication
 import TupleStore
@@ -50,7 +51,9 @@ final class SearchThreads {
         let me = LoopBound(self, on: loop)
         let inbox = loop.inbox
         queue.append { matcher in
-            let outcome = task.run(matcher, cancellation: cancellation)
+            let begin = uv_hrtime()
+            let outcome = task.run(
+                matcher, cancellation: cancellation, microseconds: { Int((uv_hrtime() - begin) / 1_000) })
             inbox.post { me.value.ended(id, outcome) }
         }
     }

@@ -3,9 +3,12 @@ public struct Request: Hashable, Sendable {
     /// `GET`, `PUT`, `POST`, `DELETE`, or anything else, which is answered `not-implemented`.
     public var operatorName: String
     public var payload: Term
-    public init(operatorName: String, payload: Term) {
+    /// Whether the answer is to say how it was found; GET and DELETE can. On the wire a flag of the header.
+    public var isExplained: Bool
+    public init(operatorName: String, payload: Term, isExplained: Bool = false) {
         self.operatorName = operatorName
         self.payload = payload
+        self.isExplained = isExplained
     }
 }
 
@@ -87,15 +90,18 @@ public struct Answer: Hashable, Sendable {
     public var pairs: [Pair]
     /// PUT and POST: what was not used.
     public var rejected: [Rejected]
+    /// How the answer was found, for people; empty where nobody asked.
+    public var explanation: String
 
     public init(
         status: Status = .ok, message: String = "", warning: String = "", pairs: [Pair] = [],
-        rejected: [Rejected] = []
+        rejected: [Rejected] = [], explanation: String = ""
     ) {
         self.status = status
         self.message = message
         self.warning = warning
         self.pairs = pairs
         self.rejected = rejected
+        self.explanation = explanation
     }
 }

@@ -105,15 +105,16 @@ public final class Matcher {
             }
             return
         }
-        let prefix = search.expression.key.literalPrefix
-        guard !prefix.isEmpty else {
+        if case .exact(let key) = search.plan.keys {
+            let goesOn = key.withUnsafeBytes { key in map.withValue(forKey: key) { visit(key, $0) } }
+            if goesOn == false { return }
+        }
+        let range = search.plan.range
+        guard let from = range.from, let below = range.below else {
             map.forEach(from: nil, below: nil, visit)
             return
         }
-        // A prefix is UTF-8, so its last byte is never 0xFF and has a successor.
-        var bound = prefix
-        bound[bound.count - 1] += 1
-        prefix.withUnsafeBytes { from in bound.withUnsafeBytes { map.forEach(from: from, below: $0, visit) } }
+        from.withUnsafeBytes { from in below.withUnsafeBytes { map.forEach(from: from, below: $0, visit) } }
     }
 
     func matches(

@@ -90,7 +90,7 @@ extension Space {
     public func decideDelete(_ payload: Term, matcher: Matcher) -> Decision {
         do throws(ExpressionError) {
             let result = matcher.run(try matcher.delete(payload), in: self, work: Search.Work.request)
-            return result.failure.map { Decision(answer: $0) } ?? Decision(removing: result.pairs)
+            return result.failure.map { Decision(answer: $0) } ?? Decision(removing: result)
         } catch { return Decision(malformed: error) }
     }
 }
@@ -101,8 +101,9 @@ extension Decision {
         self.init(answer: Answer(warning: error.explanation))
     }
 
-    /// Pairs are removed, and returned.
-    public init(removing pairs: [Pair]) {
-        self.init(effects: pairs.map { .removed($0.key) }, answer: Answer(pairs: pairs))
+    /// What was found is removed, and returned.
+    public init(removing result: SearchResult) {
+        self.init(
+            effects: result.pairs.map { .removed($0.key) }, answer: Answer(pairs: result.pairs).explained(by: result))
     }
 }

@@ -5,10 +5,19 @@ public import TupleCore
 /// A GET or DELETE that has been understood: what is looked for, where, and how much of it may be found.
 public struct Search: Sendable {
     let expression: PairExpression
+    let plan: SearchPlan
     /// The packed bytes that may be found.
     let maximumBytes: Int
+    /// Whether the result is to say how it was found.
+    public var isExplained = false
     /// The only keys that are looked at, in order; nil for all.
     var keys: [Tuple]?
+
+    init(expression: PairExpression, maximumBytes: Int) {
+        self.expression = expression
+        plan = SearchPlan(expression)
+        self.maximumBytes = maximumBytes
+    }
 
     /// What a search may cost, in units of about ten nanoseconds.
     public enum Work {
@@ -39,6 +48,8 @@ public struct SearchResult: Sendable {
     public var examined: Int
     /// What it has cost, in units of about ten nanoseconds.
     public var work: UInt64
+    /// The plan and how many pairs it led to, for people; empty where nobody asked.
+    public var explanation = ""
 
     public enum Ending: Sendable {
         case complete
@@ -118,6 +129,10 @@ extension Matcher {
                 result.pairs.append(Pair(key: Tuple(trustedPacked: key), value: Tuple(trustedPacked: value)))
                 return true
             }
+        }
+        if search.isExplained {
+            result.explanation =
+                "\(search.plan); \(result.examined) of \(space.count) pairs examined, \(result.pairs.count) matched"
         }
         if result.ending != .complete { result.pairs = [] }
         result.work = work - budget.remaining

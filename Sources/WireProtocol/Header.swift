@@ -74,7 +74,9 @@ public struct Header: Hashable, Sendable {
         public static let first = Flags(rawValue: 1)
         /// More frames of this answer follow.
         public static let more = Flags(rawValue: 2)
-        static let known: Flags = [.first, .more]
+        /// In requests: the answer is to say how it was found.
+        public static let explain = Flags(rawValue: 4)
+        static let known: Flags = [.first, .more, .explain]
     }
 
     public init(

@@ -102,10 +102,13 @@ extension Request {
 }
 
 extension Answer {
+    /// In the status's byte: an explanation follows at the payload's end.
+    private static let explained: UInt8 = 0x80
+
     /// A part of the answer as a response's payload.
     public var payloadBytes: [UInt8] {
         var writer = ByteWriter()
-        writer.byte(status.rawValue)
+        writer.byte(status.rawValue | (explanation.isEmpty ? 0 : Answer.explained))
         writer.text(message)
         writer.text(warning)
         writer.length(pairs.count)
@@ -118,12 +121,15 @@ extension Answer {
             writer.byte(item.reason.rawValue)
             writer.term(item.item)
         }
+        // Only who asked for an explanation gets one; readers that know of none never ask.
+        if !explanation.isEmpty { writer.text(explanation) }
         return writer.bytes
     }
 
     public init(decoding payload: [UInt8]) throws(DecodingError) {
         var reader = ByteReader(payload)
-        guard let status = Status(rawValue: try reader.byte()) else { throw .invalid("status") }
+        let code = try reader.byte()
+        guard let status = Status(rawValue: code & ~Answer.explained) else { throw .invalid("status") }
         self.init(status: status, message: try reader.text(), warning: try reader.text())
         for _ in 0..<(try reader.count(ofAtLeast: 2)) {
             let key = try reader.tuple()
@@ -132,6 +138,10 @@ extension Answer {
         for _ in 0..<(try reader.count(ofAtLeast: 2)) {
             guard let reason = Reason(rawValue: try reader.byte()) else { throw .invalid("reason") }
             rejected.append(Rejected(item: try reader.term(), reason: reason))
+        }
+        if code & Answer.explained != 0 {
+            explanation = try reader.text()
+            guard !explanation.isEmpty else { throw .invalid("explanation") }
         }
         try reader.end()
     }
@@ -143,8 +153,8 @@ extension Answer {
     /// bytes around it are no more than the request had.
     public var chunks: [[UInt8]] {
         var chunks: [[UInt8]] = []
-        var part = Answer(status: status, message: message, warning: warning)
-        var size = message.utf8.count + warning.utf8.count
+        var part = Answer(status: status, message: message, warning: warning, explanation: explanation)
+        var size = message.utf8.count + warning.utf8.count + explanation.utf8.count
         func makeRoom(for addition: Int) {
             if size > 0, size + addition > Limits.preferredChunkBytes {
                 chunks.append(part.payloadBytes)

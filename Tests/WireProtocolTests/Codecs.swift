@@ -252,7 +252,8 @@ extension SeededRandom {
     mutating func answer() -> Answer {
         Answer(
             status: of(Status.allCases), message: text(), warning: text(), pairs: several { $0.pair() },
-            rejected: several { Rejected(item: $0.term(), reason: $0.of(Reason.allCases)) })
+            rejected: several { Rejected(item: $0.term(), reason: $0.of(Reason.allCases)) },
+            explanation: flag() ? "" : text())
     }
 
     mutating func entry() -> LogEntry {
@@ -272,7 +273,8 @@ extension SeededRandom {
 
     mutating func frame() -> Frame {
         let header = Header(
-            of(FrameType.allCases), flags: of([[], .first, .more, [.first, .more]]), session: SessionID(next()),
+            of(FrameType.allCases), flags: of([[], .first, .more, [.first, .more], .explain]),
+            session: SessionID(next()),
             sequence: RequestSequence(next()), epoch: Epoch(next()), connection: ConnectionIndicator(next()),
             lowWater: RequestSequence(next()))
         return Frame(header, payload: bytes(below(4) == 0 ? below(2_000) : below(60)))

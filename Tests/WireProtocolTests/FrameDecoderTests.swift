@@ -43,7 +43,7 @@ struct FrameDecoderTests {
     func errors() throws {
         let cases: [([UInt8], FrameError)] = [
             (forged { $0[0] = 0 }, .magic), (forged { $0[4] = 2 }, .version(2)), (forged { $0[5] = 99 }, .type(99)),
-            (forged { $0[6] = 4 }, .flags(4)), (forged { $0[7] = 0x80 }, .flags(0x8000)),
+            (forged { $0[6] = 8 }, .flags(8)), (forged { $0[7] = 0x80 }, .flags(0x8000)),
             (forged { $0[56] = 1 }, .reserved), (forged { $0[64] = 9 }, .payloadChecksum),
             (forged { $0[11] = 1 }, .payloadTooLong(0x0100_0003)),
             (forged { $0[8...11] = [255, 255, 255, 255] }, .payloadTooLong(.max)),

@@ -19,7 +19,7 @@ from twinspace_wire import (  # noqa: F401 (what callers of this module use too)
     MAGIC, VERSION, HEADER, HEADER_BYTES, MAXIMUM_PAYLOAD_BYTES, MAXIMUM_TERM_DEPTH, MAXIMUM_TERMS,
     MAXIMUM_TEXT_BYTES, MAXIMUM_ELEMENT_BYTES, MAXIMUM_TUPLE_ELEMENTS, TYPES, CODES, STATUSES, REASONS,
     NUMBER, ProtocolError, FrameError, Refused, OutOfTime, crc32c, Frame, FrameReader, Number, Members,
-    Writer, Reader, decoded, FIRST, MORE,
+    Writer, Reader, decoded, EXPLAINED, FIRST, MORE,
 )
 
 # Messages (section 5)
@@ -54,6 +54,7 @@ class Answer:
     pairs: list = field(default_factory=list)
     rejected: list = field(default_factory=list)
     reasons: list = field(default_factory=list)
+    explanation: str = ""
 
     @classmethod
     def of(cls, payload):
@@ -61,21 +62,31 @@ class Answer:
 
     @classmethod
     def _take(cls, reader):
-        answer = cls(reader.choice(STATUSES), reader.text(), reader.text())
+        code = reader.fixed("B")
+        if code & ~EXPLAINED >= len(STATUSES):
+            raise ProtocolError("no such value")
+        answer = cls(STATUSES[code & ~EXPLAINED], reader.text(), reader.text())
         answer.pairs = [[reader.tuple(), reader.tuple()] for _ in range(reader.count(2))]
         for _ in range(reader.count(2)):
             answer.reasons.append(reader.choice(REASONS))
             answer.rejected.append(reader.term())
+        if code & EXPLAINED:
+            answer.explanation = reader.text()
+            if not answer.explanation:
+                raise ProtocolError("no such value")
         return answer
 
     def payload(self):
-        writer = Writer().fixed("B", STATUSES.index(self.status)).run(self.message).run(self.warning)
+        code = STATUSES.index(self.status) | (EXPLAINED if self.explanation else 0)
+        writer = Writer().fixed("B", code).run(self.message).run(self.warning)
         writer.length(len(self.pairs))
         for key, value in self.pairs:
             writer.tuple(key).tuple(value)
         writer.length(len(self.rejected))
         for reason, item in zip(self.reasons, self.rejected, strict=True):
             writer.fixed("B", REASONS.index(reason)).term(item)
+        if self.explanation:
+            writer.run(self.explanation)
         return bytes(writer.bytes)
 
     def extend(self, part):

@@ -8,7 +8,8 @@ MAGIC = b"TWSP"
 VERSION = 1
 HEADER = struct.Struct("<4sBBHIIQQQQQI")
 HEADER_BYTES = 64
-FIRST, MORE = 1, 2
+FIRST, MORE, EXPLAIN = 1, 2, 4
+EXPLAINED = 0x80
 
 MAXIMUM_PAYLOAD_BYTES = 16_777_216
 MAXIMUM_TERM_DEPTH = 64
@@ -120,7 +121,7 @@ class FrameReader:
             raise FrameError("version")
         if code not in TYPES:
             raise FrameError("type")
-        if flags & ~(FIRST | MORE):
+        if flags & ~(FIRST | MORE | EXPLAIN):
             raise FrameError("flags")
         if reserved:
             raise FrameError("reserved")
