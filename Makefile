@@ -77,6 +77,15 @@ lint:  ## layout of the Swift files, syntax of the scripts
 format:  ## lays the Swift files out
 	$(SWIFT) format --in-place --parallel --recursive Sources Tests Package.swift
 
+##@ Fuzzing
+# How many random pairs of pattern and subject, and from which seed (a random one where there is none).
+PAIRS ?= 1000000
+SEED ?=
+
+.PHONY: fuzz-regex
+fuzz-regex: deps  ## random expressions, compared with CPython 3.11: PAIRS=1000000 SEED=
+	nice -n 5 scripts/fuzz-regex.sh $(BUILD) differential $(PAIRS) $(SEED)
+
 ##@ Installing
 .PHONY: deps
 deps:  ## installs the system packages that are missing (apt)

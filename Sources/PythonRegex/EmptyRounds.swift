@@ -2,9 +2,14 @@
 ///
 /// CPython ends a repeat after a round that took nothing, unless the round was required; PCRE2 writes counted rounds
 /// out one behind the other, and ends only what is left of the repeat. Both match the same, unless something remembers
-/// which round was the last: a group that is referred to, or an atomic group, which keeps the first way it finds.
+/// which round was the last: a group that is referred to, or an atomic group, which keeps the first way it finds. And
+/// where many rounds are counted, PCRE2 goes through all ways to leave some of them empty, which are too many.
 struct EmptyRounds {
+    /// Up to so many counted rounds the ways to leave some empty are few.
+    private static let fewRounds = 8
+
     private var hasEmptyRounds = false
+    private var hasManyEmptyRounds = false
     private var remembers = false
     private let groupWidths: [Width?]
 
@@ -14,7 +19,7 @@ struct EmptyRounds {
     static func matter(in pattern: ParsedPattern) -> Bool {
         var search = EmptyRounds(pattern.groupWidths)
         search.sequence(pattern.nodes)
-        return search.hasEmptyRounds && search.remembers
+        return search.hasManyEmptyRounds || (search.hasEmptyRounds && search.remembers)
     }
 
     private mutating func sequence(_ nodes: [Node]) {
@@ -35,10 +40,14 @@ struct EmptyRounds {
         case .branch(let alternatives):
             for alternative in alternatives { sequence(alternative) }
         case .group(_, _, _, let body), .look(_, let body): sequence(body)
-        case .quantified(let quantifier, _, let maximum, let body):
+        case .quantified(let quantifier, let minimum, let maximum, let body):
             if body.count == 1, body[0].isUnit { return }
             if quantifier == .possessive { remembers = true }
-            if maximum > 1, Width.of(body, groups: groupWidths).minimum == 0 { hasEmptyRounds = true }
+            if maximum > 1, Width.of(body, groups: groupWidths).minimum == 0 {
+                hasEmptyRounds = true
+                let counted = maximum == RegexLimits.maximumRepeat ? minimum : maximum
+                if counted > Self.fewRounds { hasManyEmptyRounds = true }
+            }
             sequence(body)
         }
     }

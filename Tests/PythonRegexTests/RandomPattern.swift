@@ -16,30 +16,20 @@ struct SeededGenerator: RandomNumberGenerator {
 /// Writes random patterns, most of them proper ones, and subjects that have a chance to match.
 struct RandomPattern {
     private var random: SeededGenerator
-    private var letters: [Unicode.Scalar] = []
+    private(set) var letters: [Unicode.Scalar] = []
     private var groups: [String?] = []
     private var openGroups: Set<Int> = []
     private var isVerbose = false
 
-    private static let pools: [[Unicode.Scalar]] = [
-        ["a", "b", "c"], ["a", "b", "1", "_", " "], ["a", "A", "b", "B"], ["k", "K", "\u{212A}", "s", "S", "ſ"],
-        ["i", "I", "İ", "ı", "\u{307}"], ["ß", "ẞ", "s", "S"], ["µ", "μ", "Μ", "a"], ["σ", "ς", "Σ"],
-        ["\u{345}", "ι", "Ι", "\u{1FBE}"], ["\u{10400}", "\u{10428}", "x"], ["é", "É", "e", "\u{301}"],
-        ["٣", "3", "\u{1D7D9}", "a"], ["\n", "a", "\r", "\u{85}"], [" ", "\u{1C}", "\u{A0}", "\u{180E}", "\u{2028}"],
-        ["\0", "a", "\u{7F}"], ["{", "}", ",", "1", "a"], ["[", "]", "-", "^"], ["\\", "(", ")", "|"],
-        ["ﬁ", "f", "i"], ["ﬅ", "ﬆ", "t"], ["\u{FFFF}", "\u{10000}", "\u{10FFFF}"], ["ა", "Ა", "ꭰ", "Ꭰ"],
-        ["ǅ", "Ǆ", "ǆ"], ["\u{1C80}", "в", "В"], ["a", ".", "$", "#", " "], ["漢", "字", "_", "-"],
-    ]
-
     init(seed: UInt64) { random = SeededGenerator(seed: seed) }
 
-    private mutating func below(_ bound: Int) -> Int { Int(random.next() % UInt64(bound)) }
-    private mutating func chance(_ percent: Int) -> Bool { below(100) < percent }
-    private mutating func pick<T>(_ values: [T]) -> T { values[below(values.count)] }
+    mutating func below(_ bound: Int) -> Int { Int(random.next() % UInt64(bound)) }
+    mutating func chance(_ percent: Int) -> Bool { below(100) < percent }
+    mutating func pick<T>(_ values: [T]) -> T { values[below(values.count)] }
 
     /// A pattern and subjects for it.
     mutating func question(subjects: Int) -> Oracle.Question {
-        letters = pick(Self.pools)
+        letters = chance(15) ? randomPool() : pick(Self.pools)
         if chance(30) { letters += pick(Self.pools) }
         groups = []
         openGroups = []
@@ -83,36 +73,10 @@ struct RandomPattern {
         return String(String.UnicodeScalarView(scalars))
     }
 
-    private static let syntax: [Unicode.Scalar] = Array(
-        "()[]{}*+?|^$.\\-:<>=!#P,0128iamsxuLtdDsSwWbBAZNxuU& \n".unicodeScalars)
-
-    private static let tokens = [
-        "(", ")", "(?:", "(?P<n>", "(?P<m>", "(?P=n)", "(?P>n)", "(?=", "(?!", "(?<=", "(?<!", "(?>", "(?(1)", "(?(n)",
-        "(?(2)", "(?i)", "(?x)", "(?a:", "(?u)", "(?-i:", "(?s-i:", "(?L)", "(?t)", "(?ax)", "(?#", "(?R)", "(?1)",
-        "(?&n)",
-        "(?|", "(?'n'", "(?<n>", "(*FAIL)", "(?C1)", "(?^)", "[", "[^", "]", "[:alpha:]", "[]", "-", "\\", "\\d", "\\w",
-        "\\s",
-        "\\b", "\\B", "\\A", "\\Z", "\\z", "\\h", "\\R", "\\K", "\\Q", "\\E", "\\e", "\\g1", "\\k<n>", "\\N",
-        "\\N{DIGIT ONE}",
-        "\\N{U+41}", "\\N{nosuch}", "\\p{L}", "\\X", "\\x4", "\\x41", "\\x{41}", "\\u0061", "\\u00e", "\\U0001F600",
-        "\\U00110000",
-        "\\0", "\\01", "\\1", "\\2", "\\8", "\\11", "\\101", "\\400", "\\777", "\\119", "{", "}", "{1}", "{1,2}",
-        "{,2}", "{,}",
-        "{2,}", "{2,1}", "{99999999999}", "*", "+", "?", "*?", "+?", "??", "*+", "++", "?+", "|", "^", "$", ".", " ",
-        "\n", "#",
-        "a", "b", "é", "K", "_", "1", "&&", "--", "~~", "||", "\u{85}", "\u{2028}", "(?( 1 )", "(?(+1)", "(?(٣)",
-        "(?P<é>", "(?P<1>",
-        "(?i-x:", "(?m)", "(?s)",
-    ]
-
-    private mutating func chaos() -> String {
-        (0...below(8)).map { _ in pick(Self.tokens) }.joined()
-    }
-
     // MARK: Proper patterns
 
     /// A piece of a pattern, with ways to write what it may match.
-    private indirect enum Piece {
+    indirect enum Piece {
         case fixed(String, samples: [String])
         case sequence([Piece])
         case alternatives([Piece], opening: String, closing: String)
@@ -141,8 +105,11 @@ struct RandomPattern {
 
     private mutating func proper() -> Piece {
         var opening = ""
-        if chance(35) {
-            opening = pick(["(?i)", "(?i)", "(?ai)", "(?a)", "(?m)", "(?s)", "(?x)", "(?im)", "(?u)", "(?ims)"])
+        if chance(45) {
+            opening = pick([
+                "(?i)", "(?i)", "(?i)", "(?ai)", "(?a)", "(?m)", "(?s)", "(?x)", "(?im)", "(?u)", "(?ims)", "(?xi)",
+                "(?i)(?m)", "(?ixms)",
+            ])
             isVerbose = opening.contains("x")
         }
         return .sequence([.fixed(opening, samples: []), alternatives(depth: below(4), opening: "", closing: "")])
@@ -155,12 +122,27 @@ struct RandomPattern {
 
     private mutating func sequence(depth: Int) -> Piece {
         let count = chance(8) ? 0 : 1 + below(depth == 0 ? 4 : 3)
-        return .sequence((0..<count).map { _ in quantified(depth: depth) })
+        var pieces: [Piece] = []
+        for _ in 0..<count {
+            if chance(2) { pieces.append(.fixed("(?#\(pick(letters)))", samples: [""])) }
+            if isVerbose, chance(40) { pieces.append(space()) }
+            pieces.append(quantified(depth: depth))
+        }
+        return .sequence(pieces)
+    }
+
+    /// What verbose mode skips.
+    private mutating func space() -> Piece {
+        .fixed(pick([" ", "\n", "\t", "\r", "\u{B}", " #a\n", "#(\n", "#\n#[\n", "  "]), samples: [""])
     }
 
     private mutating func quantified(depth: Int) -> Piece {
         let atom = self.atom(depth: depth)
         guard chance(30) else { return atom }
+        if chance(2) {
+            let text = pick(["{0,70000}", "{,65535}", "{65536}", "{0,4294967294}", "{100}", "{20,}", "{,300}", "{3,1}"])
+            return .quantified(atom, text + pick(["", "?", "+"]), 0, 3)
+        }
         let (text, low, high) = pick([
             ("*", 0, 3), ("+", 1, 3), ("?", 0, 1), ("{2}", 2, 2), ("{1,2}", 1, 2), ("{,2}", 0, 2), ("{1,}", 1, 3),
             ("{0}", 0, 0), ("{0,1}", 0, 1), ("*", 0, 2), ("+", 1, 2), ("{3}", 3, 3), ("{2,3}", 2, 3), ("{,}", 0, 2),
@@ -185,51 +167,20 @@ struct RandomPattern {
         case 88..<93: return look(depth: depth)
         case 93..<96: return conditional(depth: depth)
         default:
-            let flags = pick(["(?i:", "(?-i:", "(?a:", "(?s:", "(?m:", "(?u:", "(?i-s:", "(?ai:"])
-            return alternatives(depth: depth + 1, opening: flags, closing: ")")
-        }
-    }
-
-    private mutating func literal() -> Piece {
-        let scalar = pick(letters)
-        let samples = [String(scalar), String(scalar), pick(letters).description]
-        switch below(12) {
-        case 0 where scalar.value <= 0xFF: return .fixed("\\x" + hex(scalar.value, 2), samples: samples)
-        case 1 where scalar.value <= 0xFFFF: return .fixed("\\u" + hex(scalar.value, 4), samples: samples)
-        case 2: return .fixed("\\U" + hex(scalar.value, 8), samples: samples)
-        case 3 where scalar.value <= 0o377:
-            let digits = String(scalar.value, radix: 8)
-            return .fixed("\\" + String(repeating: "0", count: 3 - digits.count) + digits, samples: samples)
-        default: return .fixed(escaped(scalar), samples: samples)
-        }
-    }
-
-    private func hex(_ value: UInt32, _ width: Int) -> String {
-        let digits = String(value, radix: 16)
-        return String(repeating: "0", count: width - digits.count) + digits
-    }
-
-    private func escaped(_ scalar: Unicode.Scalar) -> String {
-        let isSpecial = "()[]{}*+?|^$.\\#- \n".unicodeScalars.contains(scalar)
-        return isSpecial ? "\\" + String(scalar) : String(scalar)
-    }
-
-    private mutating func set() -> Piece {
-        var text = chance(25) ? "[^" : "["
-        for _ in 0...below(3) {
-            switch below(8) {
-            case 0: text += pick(["\\d", "\\w", "\\s", "\\D", "\\W", "\\S"])
-            case 1, 2:
-                let ends = [pick(letters), pick(letters)].sorted()
-                text += escaped(ends[0]) + "-" + escaped(ends[1])
-            case 3:
-                text += pick([
-                    "a-z", "A-Z", "0-9", "\\0-\\x7f", "à-ö", "\\u0100-\\u02ff", "\\uffff-\\U00010450", "[", ".",
-                ])
-            default: text += escaped(pick(letters))
+            let flags = pick([
+                "(?i:", "(?i:", "(?-i:", "(?a:", "(?s:", "(?m:", "(?u:", "(?i-s:", "(?ai:", "(?x:", "(?-x:", "(?-m:",
+                "(?ix-ms:", "(?-s:", "(?ui-x:",
+            ])
+            let wasVerbose = isVerbose
+            if let dash = flags.firstIndex(of: "-"), flags[dash...].contains("x") {
+                isVerbose = false
+            } else if flags.contains("x") {
+                isVerbose = true
             }
+            let body = alternatives(depth: depth + 1, opening: flags, closing: ")")
+            isVerbose = wasVerbose
+            return body
         }
-        return .fixed(text + "]", samples: letters.map { String($0) })
     }
 
     private mutating func capture(depth: Int) -> Piece {
@@ -243,12 +194,16 @@ struct RandomPattern {
     }
 
     private mutating func reference() -> Piece {
-        let closed = groups.indices.map { $0 + 1 }.filter { !openGroups.contains($0) }
-        guard !closed.isEmpty else { return literal() }
-        let number = pick(closed)
+        // References to open groups and to none are refused; a few are enough.
+        let known = groups.indices.map { $0 + 1 }.filter { chance(2) || !openGroups.contains($0) }
+        guard !known.isEmpty || chance(5) else { return literal() }
+        let number = known.isEmpty || chance(1) ? groups.count + 1 : pick(known)
         let samples = letters.map { String($0) } + [""]
-        if let name = groups[number - 1], chance(50) { return .fixed("(?P=\(name))", samples: samples) }
-        return .fixed("(?:\\\(number))", samples: samples)
+        if number <= groups.count, let name = groups[number - 1], chance(50) {
+            return .fixed("(?P=\(name))", samples: samples)
+        }
+        return .fixed(
+            pick(["(?:\\\(number))", "\\\(number)", "(?i:\\\(number))", "(?ia:\\\(number))"]), samples: samples)
     }
 
     private mutating func look(depth: Int) -> Piece {
@@ -264,11 +219,12 @@ struct RandomPattern {
     }
 
     private mutating func conditional(depth: Int) -> Piece {
-        guard !groups.isEmpty else { return literal() }
-        let number = 1 + below(groups.count)
-        let name = groups[number - 1] ?? String(number)
+        guard !groups.isEmpty || chance(5) else { return literal() }
+        let number = 1 + below(groups.count + (chance(3) ? 2 : groups.isEmpty ? 1 : 0))
+        let name = (number <= groups.count ? groups[number - 1] : nil) ?? String(number)
         let yes = sequence(depth: depth + 1)
-        let branches = chance(60) ? [yes, sequence(depth: depth + 1)] : [yes]
+        var branches = chance(60) ? [yes, sequence(depth: depth + 1)] : [yes]
+        if chance(1) { branches.append(yes) }
         return .alternatives(branches, opening: "(?(\(name))", closing: ")")
     }
 }

@@ -130,13 +130,19 @@ class Recorder:
         return call
 
 
-def main():
+def prepare():
+    """Lets matches be stopped that take too long."""
     warnings.simplefilter("ignore")
     signal.signal(signal.SIGALRM, stop)
     # Whoever starts this process may have blocked the signal, and the block is handed down.
     signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGALRM})
+
+
+def main():
+    prepare()
     for line in sys.stdin:
         print(json.dumps(answer(json.loads(line))), flush=True)
 
 
-main()
+if __name__ == "__main__":
+    main()
