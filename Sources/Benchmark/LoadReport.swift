@@ -9,6 +9,8 @@ struct LoadReport {
     /// Of this process, in the time that was measured.
     let cpuNanoseconds: UInt64
     let start: UInt64
+    /// Answers from the first connection on, those before and after the time that is measured included.
+    let answeredAtAll: UInt64
     /// Requests that had no answer when it was over, nor in the time after that.
     let unanswered: Int
     let nextKey: UInt64
@@ -48,6 +50,7 @@ struct LoadReport {
         }
         let object = Term.object([
             LoadReport.member("operations", .number("\(counters.operations)")),
+            LoadReport.member("totalOperations", .number("\(answeredAtAll)")),
             LoadReport.member("seconds", LoadReport.decimal(seconds, 6)),
             LoadReport.member("perSecond", LoadReport.decimal(perSecond, 1)),
             LoadReport.member("latency", LoadReport.latencies(all, withCount: false)),

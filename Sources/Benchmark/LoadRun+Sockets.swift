@@ -172,6 +172,7 @@ extension LoadRun {
         }
         lane.pointee.keepPartial(readBuffer + begin, available - begin, capacity: LoadRun.readBufferBytes)
         guard answers > 0 else { return }
+        answered += UInt64(answers)
         lane.pointee.advanceLowWater()
         if stage == .measuring { counters.answered(at: now) }
         pump(lane)

@@ -39,8 +39,9 @@ struct LoadRun: ~Copyable {
     var readyLanes = 0
     var lastProblem = "no answer"
     var now = MonotonicClock.now()
-    /// Requests sent for the first time, at all.
+    /// Requests sent for the first time, and answered, at all.
     var issued: UInt64 = 0
+    var answered: UInt64 = 0
     private var nextFresh: UInt64
     /// When the plan of `Pace.rate` began, and how many of its requests have come due.
     private var planBegin: UInt64 = 0
@@ -108,7 +109,7 @@ struct LoadRun: ~Copyable {
         while inFlight > 0, now < end + LoadRun.drainNanoseconds { try turn(until: end + LoadRun.drainNanoseconds) }
         return LoadReport(
             settings: settings, counters: counters, nanoseconds: max(1, end - start), cpuNanoseconds: used,
-            start: start, unanswered: inFlight, nextKey: nextFresh, lastProblem: lastProblem)
+            start: start, answeredAtAll: answered, unanswered: inFlight, nextKey: nextFresh, lastProblem: lastProblem)
     }
 
     private var inFlight: Int {
