@@ -89,7 +89,7 @@ extension LoadRun {
         lane.pointee.outputEnd = hello.count
     }
 
-    private mutating func welcomed(_ lane: UnsafeMutablePointer<LoadLane>, _ payload: [UInt8]) throws(LoadError) {
+    private mutating func welcomed(_ lane: UnsafeMutablePointer<LoadLane>, _ payload: ArraySlice<UInt8>) throws(LoadError) {
         guard let welcome = try? Welcome(payload) else { throw .protocolBroken("a welcome that cannot be read") }
         guard Int(welcome.maximumRequestsInFlight) >= settings.depth else {
             throw .depth(wanted: settings.depth, allowed: Int(welcome.maximumRequestsInFlight))
@@ -201,10 +201,10 @@ extension LoadRun {
         switch frame.load(fromByteOffset: 5, as: UInt8.self) {
         case FrameType.response.rawValue: break
         case FrameType.welcome.rawValue where lane.pointee.phase == .greeting:
-            try welcomed(lane, [UInt8](payload))
+            try welcomed(lane, [UInt8](payload)[...])
             return false
         case FrameType.refused.rawValue:
-            lost(lane, (try? Refused([UInt8](payload)))?.message ?? "refused")
+            lost(lane, (try? Refused([UInt8](payload)[...]))?.message ?? "refused")
             return false
         case let type: throw .protocolBroken("a frame of type \(type)")
         }

@@ -221,7 +221,7 @@ extension Replica {
     /// A kept outcome as the chunks that were, or would have been, sent the first time.
     private func replay(_ outcome: [UInt8]) -> [[UInt8]] {
         guard !outcome.isEmpty else { return [Answer().payloadBytes] }
-        guard let answer = try? Answer(decoding: outcome) else {
+        guard let answer = try? Answer(decoding: outcome[...]) else {
             preconditionFailure("an outcome that this service encoded cannot be decoded")
         }
         return answer.chunks

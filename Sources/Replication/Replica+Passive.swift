@@ -135,7 +135,7 @@ extension Replica {
             case .peerWelcome: welcomed(peer)
             case .heartbeatReply: receive(try Heartbeat(frame.payload))
             case .append: receive(try Append(frame.payload))
-            case .snapshotChunk: receive(snapshotChunk: frame.payload)
+            case .snapshotChunk: receive(snapshotChunk: [UInt8](frame.payload))
             case .stop: finish(.shutdown)
             default: log(.warn, "unexpected-frame", [.init("type", "\(frame.type)")])
             }
@@ -197,7 +197,7 @@ extension Replica {
         if append.entries.isEmpty { acknowledge() }
         for bytes in append.entries {
             do throws(DecodingError) {
-                let entry = try LogEntry(decoding: bytes)
+                let entry = try LogEntry(decoding: bytes[...])
                 do throws(ReplicatedState.ApplyError) {
                     try take(entry, bytes: bytes)
                 } catch {

@@ -70,7 +70,7 @@ package final class ServerJournal {
         while let found = try cursor.next() {
             bytes += found.payload.count
             do throws(DecodingError) {
-                let entry = try LogEntry(decoding: found.payload)
+                let entry = try LogEntry(decoding: found.payload[...])
                 do throws(ReplicatedState.ApplyError) { try state.apply(entry) } catch {
                     throw .invalid("entry")
                 }

@@ -43,7 +43,7 @@ extension LogEntry {
         return writer.bytes
     }
 
-    public init(decoding bytes: [UInt8]) throws(DecodingError) {
+    public init(decoding bytes: ArraySlice<UInt8>) throws(DecodingError) {
         var reader = ByteReader(bytes)
         let position = try reader.position()
         let time = try reader.signed64()

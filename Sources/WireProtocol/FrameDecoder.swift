@@ -76,40 +76,50 @@ public struct FrameDecoder: Sendable {
     }
 
     private mutating func decode() throws(FrameError) -> Frame? {
-        let available = buffer.count - begin
+        var found: (header: Header, length: Int)?
+        var problem: FrameError?
+        buffer.withUnsafeBytes { bytes in
+            let rest = UnsafeRawBufferPointer(rebasing: bytes[begin...])
+            do throws(FrameError) { found = try FrameDecoder.decode(rest) } catch { problem = error }
+        }
+        if let problem { throw problem }
+        guard let found else { return nil }
+        let first = begin + Header.byteCount
+        begin = first + found.length
+        return Frame(found.header, payload: buffer[first..<begin])
+    }
+
+    /// The header of the frame that `bytes` begin with, and its payload's length; nil where the frame is not all there.
+    private static func decode(
+        _ bytes: UnsafeRawBufferPointer
+    ) throws(FrameError) -> (header: Header, length: Int)? {
+        func number32(_ offset: Int) -> UInt32 {
+            UInt32(littleEndian: bytes.loadUnaligned(fromByteOffset: offset, as: UInt32.self))
+        }
+        func number64(_ offset: Int) -> UInt64 {
+            UInt64(littleEndian: bytes.loadUnaligned(fromByteOffset: offset, as: UInt64.self))
+        }
         // The magic number is checked as soon as it can be: a stranger is not kept waiting for 64 bytes.
-        if available >= 4, number32(0) != Header.magic { throw .magic }
-        guard available >= Header.byteCount else { return nil }
-        guard number32(60) == Frame.checksum(buffer[begin..<begin + 60]) else { throw .headerChecksum }
-        guard buffer[begin + 4] == Header.version else { throw .version(buffer[begin + 4]) }
-        guard let type = FrameType(rawValue: buffer[begin + 5]) else { throw .type(buffer[begin + 5]) }
+        if bytes.count >= 4, number32(0) != Header.magic { throw .magic }
+        guard bytes.count >= Header.byteCount else { return nil }
+        guard number32(60) == Frame.checksum(UnsafeRawBufferPointer(rebasing: bytes[..<60])) else {
+            throw .headerChecksum
+        }
+        guard bytes[4] == Header.version else { throw .version(bytes[4]) }
+        guard let type = FrameType(rawValue: bytes[5]) else { throw .type(bytes[5]) }
         let flags = Header.Flags(rawValue: UInt16(truncatingIfNeeded: number32(4) >> 16))
         guard flags.isSubset(of: .known) else { throw .flags(flags.rawValue) }
         guard number32(56) == 0 else { throw .reserved }
         let length = number32(8)
         guard length <= UInt32(Limits.maximumPayloadBytes) else { throw .payloadTooLong(length) }
         let total = Header.byteCount + Int(length)
-        guard available >= total else { return nil }
-        let payload = buffer[begin + Header.byteCount..<begin + total]
+        guard bytes.count >= total else { return nil }
+        let payload = UnsafeRawBufferPointer(rebasing: bytes[Header.byteCount..<total])
         guard number32(12) == Frame.checksum(payload) else { throw .payloadChecksum }
         let header = Header(
             type, flags: flags, session: SessionID(number64(16)), sequence: RequestSequence(number64(24)),
             epoch: Epoch(number64(32)), connection: ConnectionIndicator(number64(40)),
             lowWater: RequestSequence(number64(48)))
-        let frame = Frame(header, payload: [UInt8](payload))
-        begin += total
-        return frame
-    }
-
-    private func number32(_ offset: Int) -> UInt32 {
-        buffer.withUnsafeBytes {
-            UInt32(littleEndian: $0.loadUnaligned(fromByteOffset: begin + offset, as: UInt32.self))
-        }
-    }
-
-    private func number64(_ offset: Int) -> UInt64 {
-        buffer.withUnsafeBytes {
-            UInt64(littleEndian: $0.loadUnaligned(fromByteOffset: begin + offset, as: UInt64.self))
-        }
+        return (header, Int(length))
     }
 }

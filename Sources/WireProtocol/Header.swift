@@ -97,43 +97,54 @@ public struct Header: Hashable, Sendable {
 
     /// The only version so far.
     public static let version: UInt8 = 1
+
+    /// Appends the 64 bytes of a header.
+    static func append(_ header: Header, payloadBytes: Int, checksum: UInt32, to output: inout [UInt8]) {
+        withUnsafeTemporaryAllocation(byteCount: byteCount, alignment: 8) { bytes in
+            func put<Number: FixedWidthInteger>(_ value: Number, at offset: Int) {
+                bytes.storeBytes(of: value.littleEndian, toByteOffset: offset, as: Number.self)
+            }
+            put(magic, at: 0)
+            bytes[4] = version
+            bytes[5] = header.type.rawValue
+            put(header.flags.rawValue, at: 6)
+            put(UInt32(payloadBytes), at: 8)
+            put(checksum, at: 12)
+            put(header.session.number, at: 16)
+            put(header.sequence.number, at: 24)
+            put(header.epoch.number, at: 32)
+            put(header.connection.number, at: 40)
+            put(header.lowWater.number, at: 48)
+            put(UInt32(0), at: 56)
+            put(Frame.checksum(UnsafeRawBufferPointer(rebasing: bytes[..<60])), at: 60)
+            output.append(contentsOf: bytes)
+        }
+    }
 }
 
 /// A whole frame.
 public struct Frame: Hashable, Sendable {
     public var header: Header
-    public var payload: [UInt8]
+    /// A frame that was received shares the bytes that it came in: who keeps it for long keeps a copy of them.
+    public var payload: ArraySlice<UInt8>
 
     /// - Precondition: the payload is within ``Limits/maximumPayloadBytes``.
-    public init(_ header: Header, payload: [UInt8] = []) {
+    public init(_ header: Header, payload: ArraySlice<UInt8>) {
         precondition(payload.count <= Limits.maximumPayloadBytes, "senders cut what is longer into several frames")
         self.header = header
         self.payload = payload
     }
 
+    public init(_ header: Header, payload: [UInt8] = []) { self.init(header, payload: payload[...]) }
+
     public var type: FrameType { header.type }
 
     /// The frame as bytes, appended to `output`.
     public func encode(into output: inout [UInt8]) {
-        let begin = output.count
-        output.reserveCapacity(begin + Header.byteCount + payload.count)
-        func put(_ value: some FixedWidthInteger, _ output: inout [UInt8]) {
-            Swift.withUnsafeBytes(of: value.littleEndian) { output.append(contentsOf: $0) }
+        payload.withUnsafeBytes { payload in
+            Header.append(header, payloadBytes: payload.count, checksum: Frame.checksum(payload), to: &output)
+            output.append(contentsOf: payload)
         }
-        put(Header.magic, &output)
-        output.append(Header.version)
-        output.append(header.type.rawValue)
-        put(header.flags.rawValue, &output)
-        put(UInt32(payload.count), &output)
-        put(Frame.checksum(payload[...]), &output)
-        put(header.session.number, &output)
-        put(header.sequence.number, &output)
-        put(header.epoch.number, &output)
-        put(header.connection.number, &output)
-        put(header.lowWater.number, &output)
-        put(UInt32(0), &output)
-        put(Frame.checksum(output[begin...]), &output)
-        output.append(contentsOf: payload)
     }
 
     public var encoded: [UInt8] {
@@ -142,7 +153,9 @@ public struct Frame: Hashable, Sendable {
         return output
     }
 
-    static func checksum(_ bytes: ArraySlice<UInt8>) -> UInt32 {
-        bytes.withUnsafeBytes { twinspace_crc32c(0, $0.baseAddress, $0.count) }
+    static func checksum(_ bytes: ArraySlice<UInt8>) -> UInt32 { bytes.withUnsafeBytes { checksum($0) } }
+
+    static func checksum(_ bytes: UnsafeRawBufferPointer) -> UInt32 {
+        twinspace_crc32c(0, bytes.baseAddress, bytes.count)
     }
 }

@@ -31,7 +31,7 @@ public struct PeerHello: Hashable, Sendable {
         return Frame(Header(.peerHello, epoch: epoch), payload: writer.bytes)
     }
 
-    public init(_ payload: [UInt8]) throws(DecodingError) {
+    public init(_ payload: ArraySlice<UInt8>) throws(DecodingError) {
         var reader = ByteReader(payload)
         guard let channel = Channel(rawValue: try reader.byte()) else { throw .invalid("channel") }
         self.channel = channel
@@ -51,7 +51,7 @@ public struct PeerRefused: Hashable, Sendable {
         frame.header.epoch = epoch
         return frame
     }
-    public init(_ payload: [UInt8]) throws(DecodingError) { message = try Refused(payload).message }
+    public init(_ payload: ArraySlice<UInt8>) throws(DecodingError) { message = try Refused(payload).message }
 }
 
 /// A sign of life. The reply carries the same sequence, and the replier's own position and digest.
@@ -72,7 +72,7 @@ public struct Heartbeat: Hashable, Sendable {
         return Frame(Header(type, sequence: sequence, epoch: epoch), payload: writer.bytes)
     }
 
-    public init(_ payload: [UInt8]) throws(DecodingError) {
+    public init(_ payload: ArraySlice<UInt8>) throws(DecodingError) {
         var reader = ByteReader(payload)
         index = LogIndex(try reader.fixed64())
         digest = try reader.fixed64()
@@ -104,7 +104,7 @@ public struct Append: Hashable, Sendable {
         return Frame(Header(.append, epoch: epoch), payload: writer.bytes)
     }
 
-    public init(_ payload: [UInt8]) throws(DecodingError) {
+    public init(_ payload: ArraySlice<UInt8>) throws(DecodingError) {
         var reader = ByteReader(payload)
         previous = try reader.position()
         commit = LogIndex(try reader.fixed64())
@@ -123,7 +123,7 @@ public struct AppendReply: Hashable, Sendable {
         writer.fixed64(durable.number)
         return Frame(Header(.appendReply, epoch: epoch), payload: writer.bytes)
     }
-    public init(_ payload: [UInt8]) throws(DecodingError) {
+    public init(_ payload: ArraySlice<UInt8>) throws(DecodingError) {
         var reader = ByteReader(payload)
         durable = LogIndex(try reader.fixed64())
         try reader.end()

@@ -61,7 +61,7 @@ public struct ProxyHeartbeat: Hashable, Sendable {
         return Frame(Header(.proxyHeartbeat, sequence: sequence, epoch: epoch), payload: writer.bytes)
     }
 
-    public init(_ payload: [UInt8]) throws(DecodingError) {
+    public init(_ payload: ArraySlice<UInt8>) throws(DecodingError) {
         var reader = ByteReader(payload)
         timeoutMilliseconds = try reader.fixed32()
         guard timeoutMilliseconds > 0 else { throw .invalid("timeout") }
@@ -105,7 +105,7 @@ public struct Register: Hashable, Sendable {
         return Frame(Header(.register), payload: writer.bytes)
     }
 
-    public init(_ payload: [UInt8]) throws(DecodingError) {
+    public init(_ payload: ArraySlice<UInt8>) throws(DecodingError) {
         var reader = ByteReader(payload)
         name = try reader.node()
         address = try reader.text(atMost: 512)
@@ -134,7 +134,7 @@ public struct RegisterRefused: Hashable, Sendable {
         return Frame(Header(.registerRefused), payload: writer.bytes)
     }
 
-    public init(_ payload: [UInt8]) throws(DecodingError) {
+    public init(_ payload: ArraySlice<UInt8>) throws(DecodingError) {
         var reader = ByteReader(payload)
         isFinal = try reader.flag()
         message = try reader.text()
@@ -173,7 +173,7 @@ public struct View: Hashable, Sendable {
         return Frame(Header(.view, epoch: record?.epoch ?? .zero), payload: writer.bytes)
     }
 
-    public init(_ payload: [UInt8]) throws(DecodingError) {
+    public init(_ payload: ArraySlice<UInt8>) throws(DecodingError) {
         var reader = ByteReader(payload)
         record = try reader.optionalRecord()
         members = []
@@ -241,7 +241,7 @@ public struct SwitchReply: Hashable, Sendable {
             Header(.switchReply, sequence: sequence, epoch: record?.epoch ?? .zero), payload: writer.bytes)
     }
 
-    public init(_ payload: [UInt8]) throws(DecodingError) {
+    public init(_ payload: ArraySlice<UInt8>) throws(DecodingError) {
         var reader = ByteReader(payload)
         granted = try reader.flag()
         record = try reader.optionalRecord()
@@ -302,7 +302,7 @@ public struct ServerStatus: Hashable, Sendable {
         return Frame(Header(.statusReply, sequence: sequence), payload: writer.bytes)
     }
 
-    public init(_ payload: [UInt8]) throws(DecodingError) {
+    public init(_ payload: ArraySlice<UInt8>) throws(DecodingError) {
         var reader = ByteReader(payload)
         role = try reader.text(atMost: 64)
         state = try reader.text(atMost: 64)

@@ -26,7 +26,7 @@ public struct Hello: Hashable, Sendable {
         return Frame(Header(.hello), payload: writer.bytes)
     }
 
-    public init(_ payload: [UInt8]) throws(DecodingError) {
+    public init(_ payload: ArraySlice<UInt8>) throws(DecodingError) {
         var reader = ByteReader(payload)
         lowestVersion = try reader.byte()
         highestVersion = try reader.byte()
@@ -55,7 +55,7 @@ public struct Welcome: Hashable, Sendable {
         return Frame(Header(.welcome), payload: writer.bytes)
     }
 
-    public init(_ payload: [UInt8]) throws(DecodingError) {
+    public init(_ payload: ArraySlice<UInt8>) throws(DecodingError) {
         var reader = ByteReader(payload)
         version = try reader.byte()
         maximumPayloadBytes = try reader.fixed32()
@@ -77,7 +77,7 @@ public struct Refused: Hashable, Sendable {
         return Frame(Header(type), payload: writer.bytes)
     }
 
-    public init(_ payload: [UInt8]) throws(DecodingError) {
+    public init(_ payload: ArraySlice<UInt8>) throws(DecodingError) {
         var reader = ByteReader(payload)
         message = try reader.text()
         try reader.end()
@@ -92,7 +92,7 @@ extension Request {
         return writer.bytes
     }
 
-    public init(decoding payload: [UInt8]) throws(DecodingError) {
+    public init(decoding payload: ArraySlice<UInt8>) throws(DecodingError) {
         var reader = ByteReader(payload)
         let name = try reader.text(atMost: 256)
         let term = try reader.term()
@@ -126,7 +126,7 @@ extension Answer {
         return writer.bytes
     }
 
-    public init(decoding payload: [UInt8]) throws(DecodingError) {
+    public init(decoding payload: ArraySlice<UInt8>) throws(DecodingError) {
         var reader = ByteReader(payload)
         let code = try reader.byte()
         guard let status = Status(rawValue: code & ~Answer.explained) else { throw .invalid("status") }
@@ -212,7 +212,7 @@ public struct OperatorRequest: Hashable, Sendable {
         return Frame(Header(.operatorRequest, sequence: sequence), payload: writer.bytes)
     }
 
-    public init(_ payload: [UInt8]) throws(DecodingError) {
+    public init(_ payload: ArraySlice<UInt8>) throws(DecodingError) {
         var reader = ByteReader(payload)
         command = try reader.text(atMost: 256)
         argument = try reader.term()
@@ -238,7 +238,7 @@ public struct OperatorReply: Hashable, Sendable {
         return Frame(Header(.operatorReply, sequence: sequence), payload: writer.bytes)
     }
 
-    public init(_ payload: [UInt8]) throws(DecodingError) {
+    public init(_ payload: ArraySlice<UInt8>) throws(DecodingError) {
         var reader = ByteReader(payload)
         guard let status = Status(rawValue: try reader.byte()) else { throw .invalid("status") }
         self.status = status

@@ -50,7 +50,7 @@ struct Disk {
     mutating func take(_ entries: ArraySlice<JournalEntry>) {
         for entry in entries {
             do {
-                let decoded = try LogEntry(decoding: entry.bytes)
+                let decoded = try LogEntry(decoding: entry.bytes[...])
                 if state == nil { state = ReplicatedState(rule: .text) }
                 try state?.apply(decoded)
             } catch { problem = "entry \(entry.position.index.number): \(error)" }

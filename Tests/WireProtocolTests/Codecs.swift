@@ -13,18 +13,18 @@ struct Codec: Sendable {
 
     init<Value: Equatable & Sendable>(
         _ name: String, _ make: @escaping @Sendable (inout SeededRandom) -> Value,
-        encode: @escaping @Sendable (Value) -> [UInt8],
-        decode: @escaping @Sendable ([UInt8]) throws(DecodingError) -> Value
+        encode: @escaping @Sendable (Value) -> ArraySlice<UInt8>,
+        decode: @escaping @Sendable (ArraySlice<UInt8>) throws(DecodingError) -> Value
     ) {
         self.name = name
         sample = { random in
             let value = make(&random)
-            let payload = encode(value)
-            precondition((try? decode(payload)) == value, "\(name) does not survive: \(value), seed \(random.seed)")
+            let payload = [UInt8](encode(value))
+            precondition((try? decode(payload[...])) == value, "\(name) does not survive: \(value), seed \(random.seed)")
             return payload
         }
         isStable = { (payload: [UInt8]) throws(DecodingError) -> Bool in
-            let value = try decode(payload)
+            let value = try decode(payload[...])
             return try decode(encode(value)) == value
         }
     }
@@ -53,12 +53,12 @@ struct Codec: Sendable {
             try Refused(payload)
         },
         Codec("request", { Request(operatorName: $0.text(), payload: $0.term()) }) {
-            $0.payloadBytes
+            $0.payloadBytes[...]
         } decode: { (payload) throws(DecodingError) in
             try Request(decoding: payload)
         },
         Codec("answer", { $0.answer() }) {
-            $0.payloadBytes
+            $0.payloadBytes[...]
         } decode: { (payload) throws(DecodingError) in
             try Answer(decoding: payload)
         },
@@ -173,7 +173,7 @@ struct Codec: Sendable {
             try AppendReply(payload)
         },
         Codec("log entry", { $0.entry() }) {
-            $0.encoded
+            $0.encoded[...]
         } decode: { (payload) throws(DecodingError) in
             try LogEntry(decoding: payload)
         },

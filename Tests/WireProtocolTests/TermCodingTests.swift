@@ -74,7 +74,7 @@ struct TermCodingTests {
 @Suite("Answers in parts (specs/0002, section 5.2)")
 struct AnswerChunkTests {
     private func whole(_ answer: Answer) throws -> Answer {
-        let parts = try answer.chunks.map { try Answer(decoding: $0) }
+        let parts = try answer.chunks.map { try Answer(decoding: $0[...]) }
         var whole = try #require(parts.first)
         for part in parts.dropFirst() {
             #expect(part.status == whole.status && part.message.isEmpty && part.warning.isEmpty)
