@@ -53,7 +53,9 @@ struct Outbox: Sendable {
 
 extension Replica {
     /// The switch has granted this server an epoch.
-    mutating func becomeActive(_ granted: SwitchRecord) {
+    ///
+    /// - Parameter isPlanned: an operator wanted it so; nobody has failed.
+    mutating func becomeActive(_ granted: SwitchRecord, isPlanned: Bool = false) {
         let before = record
         // The record may have come by a view, where the word of the founding itself was lost.
         let isFounding = isBlank
@@ -70,9 +72,13 @@ extension Replica {
         } else {
             var fields: [LogLine.Field] = [.init("server", name), .init("epoch", granted.epoch.number)]
             if let before, before.active != name { fields.append(.init("from", before.active)) }
-            log(.alert, "takeover", fields)
+            if isPlanned {
+                log(.info, "active", fields + [.init("reason", "switchover")])
+            } else {
+                log(.alert, "takeover", fields)
+            }
         }
-        if let before, before.active != name {
+        if let before, before.active != name, !isPlanned {
             actions.append(
                 .fence(before.active, address: lost?.address ?? "", epoch: granted.epoch))
         }

@@ -82,6 +82,10 @@ extension Replica {
     }
 
     private mutating func receive(_ reply: SwitchReply, sequence: RequestSequence) {
+        if reply.granted, let record = reply.record, sequence == RequestSequence(0) {
+            appointed(record)
+            return
+        }
         guard let pending = pendingSwitch, pending.sequence == sequence else { return }
         pendingSwitch = nil
         switch pending.kind {
@@ -97,6 +101,19 @@ extension Replica {
             // A refusal that brings no news would be answered with the same request at once; the next tick asks again.
             if reply.granted || reply.record != record { adopt(reply.record) }
         }
+    }
+
+    /// An operator has made this server the active one. The grant is for this connection, and so for this process: an
+    /// earlier life's would not have come here.
+    private mutating func appointed(_ granted: SwitchRecord) {
+        guard granted.active == name, active == nil, !isSuspect, !isBlank, let known = record,
+            granted.cluster == known.cluster, granted.epoch > known.epoch
+        else {
+            adopt(granted)
+            return
+        }
+        pendingSwitch = nil
+        becomeActive(granted, isPlanned: true)
     }
 
     /// Takes the record over where it is newer than the one that is known, and acts on it.

@@ -121,6 +121,9 @@ extension Router {
         install(granted, link, sequence)
     }
 
+    /// The sequence of a grant that nobody asked for: an operator did.
+    private static let unasked = RequestSequence(0)
+
     private mutating func install(_ record: SwitchRecord, _ link: ServerLink, _ sequence: RequestSequence) {
         change(to: record)
         servers[link]?.isEligible = true
@@ -204,6 +207,7 @@ extension Router {
     /// - Returns: nil where it was done, else why not.
     mutating func switchOver(to wanted: NodeID?, acceptDataLoss: Bool) -> String? {
         guard let record else { return "there is no cluster yet" }
+        guard shutdown == nil else { return "the service is shutting down" }
         let candidates = servers.filter { _, server in
             guard let name = server.name, name != record.active else { return false }
             return wanted.map { $0 == name } ?? record.inSync.contains(name)
@@ -219,8 +223,9 @@ extension Router {
         guard isSafe || server.record != nil || server.isEligible else {
             return "\(target) has no data of this cluster"
         }
-        var inSync = isSafe ? record.inSync.filter { $0 != record.active } : [target]
-        inSync.sort()
+        // The old active server holds every acknowledged write too, if it is there: should the new one be lost at once, it
+        // may come back.
+        let inSync = isSafe ? record.inSync.filter { route != nil || $0 != record.active } : [target]
         let changed = SwitchRecord(
             cluster: record.cluster, epoch: record.epoch.next, version: record.version + 1, active: target,
             inSync: inSync, rule: record.rule)
@@ -230,11 +235,8 @@ extension Router {
                 .init("server", target), .init("from", record.active), .init("epoch", changed.epoch.number),
                 .init("dataLossAccepted", !isSafe),
             ])
-        servers[link]?.isEligible = true
         routeLost()
-        change(to: changed)
-        // The record names the target; it asks for an epoch of its own as soon as it sees that, and then is routed to.
-        broadcast()
+        install(changed, link, Router.unasked)
         return nil
     }
 }

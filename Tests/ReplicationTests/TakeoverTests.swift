@@ -264,11 +264,60 @@ import WireProtocol
         wire.node("a").isDiskHeld = false
         wire.run(.seconds(1))
         #expect(wire.operatorReplies[console]?.first?.status == .ok)
-        #expect(wire.record.active == nodeID("b"))
-        #expect(wire.record.inSync.count == 2, "the old one comes back as passive by itself")
+        #expect(wire.record.story == "epoch 2 b [a,b]", "one epoch, and the old one comes back as passive by itself")
+        #expect(wire.told("proxy ALERT switchover server=b from=a epoch=2"))
+        #expect(wire.told("b INFO active server=b epoch=2 from=a reason=switchover"))
+        #expect(!wire.told("proxy ALERT takeover") && !wire.told("b ALERT takeover"), "nobody has failed")
+        #expect(!wire.told("b fences a"))
         #expect(client.says(put) == "ok")
         #expect(wire.node("a").role == "passive")
         #expect(wire.violations == [])
+    }
+
+    /// The new server is lost before it has done anything: the old one holds everything and goes on.
+    @Test(arguments: [0, 1, 5, 400]) func aSwitchoverOfWhichTheTargetIsLostGoesBack(_ milliseconds: Int) {
+        let wire = Wire.running()
+        let client = wire.client()
+        let before = client.put("before", "1")
+        wire.settle()
+        wire.node("a").isDiskHeld = true
+        let put = client.put("k", "1")
+        let id = wire.number()
+        wire.open(.operatorConsole(id), .proxyToOperator(id))
+        wire.send(Hello(agent: "wire").frame, from: .operatorConsole(id))
+        wire.send(OperatorRequest(command: "switchover").frame(sequence: .init(1)), from: .operatorConsole(id))
+        var random = SeededRandom(seed: UInt64(milliseconds))
+        while !wire.told("proxy ALERT switchover"), wire.stir(&random) {}
+        wire.node("a").isDiskHeld = false
+        if milliseconds > 0 { wire.run(.ms(milliseconds)) }
+        wire.crash("b")
+        #expect(wire.run(atMost: .seconds(5)) { client.says(put) == "ok" })
+        #expect(wire.record.active == nodeID("a"))
+        #expect(client.says(before) == "ok")
+        let get = client.get(".*")
+        wire.settle()
+        #expect(client.says(get) == "ok 2")
+        wire.start("b")
+        wire.run(.seconds(2))
+        #expect(wire.record.inSync.count == 2)
+        #expect(wire.violations == [])
+    }
+
+    /// A server that answers, but does not know of its epoch, is not the active one.
+    @Test func aProbeIsAnsweredInTheEpochOrNotAtAll() {
+        let wire = Wire.running()
+        wire.crash("b")
+        wire.run(.seconds(1))
+        wire.start("b")
+        wire.run(.seconds(1))
+        #expect(wire.record.story == "epoch 1 a [a,b]")
+        // `a` knows of a later epoch than it serves in: it has stepped down, though its connection stands.
+        let deposed = SwitchRecord(
+            cluster: wire.record.cluster, epoch: Epoch(9), version: 99, active: nodeID("z"),
+            inSync: [nodeID("z")], rule: wire.record.rule)
+        wire.happen(wire.node("a"), .proxyFrame(View(record: deposed, members: []).frame))
+        wire.run(.seconds(2))
+        #expect(wire.record.active == nodeID("b"))
     }
 
     /// A switchover to a server that lacks writes needs the operator's words for it.
