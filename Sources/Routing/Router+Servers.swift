@@ -10,6 +10,8 @@ struct Server: Sendable {
     var rule = ElementRule.alphanumeric
     /// The record it brought; nil where its data directory was new.
     var record: SwitchRecord?
+    /// The epoch in which it said that it is active; zero where it is not.
+    var activeEpoch = Epoch.zero
     /// Whether its copy may be promoted: it was not new when it registered, or it has said on this very connection that
     /// it holds the space by now.
     var isEligible = false
@@ -117,6 +119,7 @@ extension Router {
         servers[link]?.address = register.address
         servers[link]?.rule = register.rule
         servers[link]?.record = register.record
+        servers[link]?.activeEpoch = register.activeEpoch
         if register.record != nil, register.name == unconfirmedFounder { unconfirmedFounder = nil }
         servers[link]?.isEligible = register.record != nil || register.name == unconfirmedFounder
         log(
@@ -126,12 +129,18 @@ extension Router {
                 .init("index", register.position.index.number),
             ])
         reconcile(register)
-        if let record, record.active == register.name, register.activeEpoch == record.epoch {
-            // It was active all the time; only the connection, or this proxy, was away.
-            routeEstablished(link)
-        }
+        let returned = route == nil ? linkOfPresentActive : nil
+        // It was active all the time; only the connection, this proxy, or its record was away.
+        if let returned { routeEstablished(returned) }
         broadcast()
-        if route == link { replay() }
+        if returned != nil { replay() }
+    }
+
+    /// The server that the record names, where it registered as active in that very epoch. It may have done so before the
+    /// record was rebuilt.
+    private var linkOfPresentActive: ServerLink? {
+        guard let record else { return nil }
+        return servers.first { $0.value.name == record.active && $0.value.activeEpoch == record.epoch }?.key
     }
 
     private mutating func refusal(of register: Register, _ link: ServerLink) -> RegisterRefused? {

@@ -1,0 +1,128 @@
+import Routing
+import Testing
+import TupleCore
+import WireProtocol
+
+/// A router with those around it played by the test: what it does is collected, by whom it concerns.
+struct RouterFixture {
+    var router: Router
+    var now = Instant(nanoseconds: 1_000_000_000)
+    var persisted: [SwitchRecord] = []
+    var toServer: [ServerLink: [Frame]] = [:]
+    var toClient: [ConnectionIndicator: [Frame]] = [:]
+    var toOperator: [OperatorLink: [Frame]] = [:]
+    var closedServers: [ServerLink] = []
+    var closedClients: [ConnectionIndicator] = []
+    var pauses: [ConnectionIndicator: Bool] = [:]
+    var lines: [String] = []
+    var isFinished = false
+
+    init(record: SwitchRecord? = nil, maximumClients: Int = 4) {
+        router = Router(
+            settings: RouterSettings(maximumClients: maximumClients, newCluster: ClusterID(9)), record: record, at: now)
+    }
+
+    mutating func happen(_ event: Event) {
+        for action in router.step(event, at: now) {
+            switch action {
+            case .persist(let record): persisted.append(record)
+            case .sendToClient(let client, let frame): toClient[client, default: []].append(frame)
+            case .closeClient(let client): closedClients.append(client)
+            case .pauseClient(let client, let isPaused): pauses[client] = isPaused
+            case .sendToServer(let link, let frame): toServer[link, default: []].append(frame)
+            case .closeServer(let link): closedServers.append(link)
+            case .sendToOperator(let link, let frame): toOperator[link, default: []].append(frame)
+            case .closeOperator, .status, .stopListening: break
+            case .log(let line): lines.append(line.event)
+            case .finish: isFinished = true
+            }
+        }
+        #expect(router.checkInvariants() == [])
+    }
+
+    /// Lets time pass, in ticks.
+    mutating func pass(_ duration: Duration) {
+        let end = now.advanced(by: duration)
+        while now < end {
+            now = now.advanced(by: RouterSettings.tick)
+            happen(.tick)
+        }
+    }
+
+    // MARK: Servers
+
+    mutating func register(
+        _ number: UInt64, _ name: String, activeEpoch: UInt64 = 0, record: SwitchRecord? = nil,
+        rule: ElementRule = .alphanumeric
+    ) {
+        let link = ServerLink(number)
+        happen(.serverConnected(link))
+        let register = Register(
+            name: server(name), address: "\(name):1", rule: rule, activeEpoch: Epoch(activeEpoch), position: .zero,
+            record: record)
+        happen(.serverFrame(link, register.frame))
+    }
+
+    mutating func takeOver(_ number: UInt64, from epoch: UInt64, sequence: UInt64 = 1) {
+        let request = SwitchRequest.takeOver(epoch: Epoch(epoch), reason: "a test")
+        happen(.serverFrame(ServerLink(number), request.frame(sequence: RequestSequence(sequence))))
+    }
+
+    mutating func changeInSync(_ number: UInt64, epoch: UInt64, version: UInt64, _ names: [String]) {
+        let request = SwitchRequest.changeInSync(epoch: Epoch(epoch), version: version, inSync: names.map(server))
+        happen(.serverFrame(ServerLink(number), request.frame(sequence: RequestSequence(77))))
+    }
+
+    /// The last word on a question to the switch.
+    func reply(to number: UInt64) -> SwitchReply? {
+        toServer[ServerLink(number)]?.last { $0.type == .switchReply }.flatMap { try? SwitchReply($0.payload) }
+    }
+
+    func requests(at number: UInt64) -> [UInt64] {
+        (toServer[ServerLink(number)] ?? []).filter { $0.type == .request }.map(\.header.sequence.number)
+    }
+
+    // MARK: Clients
+
+    mutating func connect(_ number: UInt64) {
+        happen(.clientConnected(ConnectionIndicator(number)))
+        happen(.clientFrame(ConnectionIndicator(number), Hello(agent: "test").frame))
+    }
+
+    mutating func ask(_ number: UInt64, _ sequence: UInt64, session: UInt64 = 5, operatorName: String = "PUT") {
+        let header = Header(.request, session: SessionID(session), sequence: RequestSequence(sequence))
+        let request = Request(operatorName: operatorName, payload: .list([]))
+        happen(.clientFrame(ConnectionIndicator(number), Frame(header, payload: request.payloadBytes)))
+    }
+
+    /// A server answers a client's request.
+    mutating func respond(
+        from number: UInt64, to client: UInt64, _ sequence: UInt64, session: UInt64 = 5, epoch: UInt64,
+        flags: Header.Flags = [.first]
+    ) {
+        let header = Header(
+            .response, flags: flags, session: SessionID(session), sequence: RequestSequence(sequence),
+            epoch: Epoch(epoch), connection: ConnectionIndicator(client))
+        happen(.serverFrame(ServerLink(number), Frame(header, payload: Answer().payloadBytes)))
+    }
+
+    func answers(to number: UInt64) -> [UInt64] {
+        (toClient[ConnectionIndicator(number)] ?? []).filter { $0.type == .response }.map(\.header.sequence.number)
+    }
+
+    func lastStatus(to number: UInt64) -> Status? {
+        toClient[ConnectionIndicator(number)]?.last { $0.type == .response }
+            .flatMap { try? Answer(decoding: $0.payload).status }
+    }
+}
+
+func server(_ name: String) -> NodeID {
+    guard let node = NodeID(name) else { preconditionFailure("\(name) is no server's name") }
+    return node
+}
+
+func record(_ epoch: UInt64, version: UInt64, _ active: String, _ inSync: [String]) -> SwitchRecord {
+    SwitchRecord(
+        cluster: ClusterID(9), epoch: Epoch(epoch), version: version, active: server(active),
+        inSync: inSync.map(server), rule: .alphanumeric)
+}
