@@ -1,1 +1,3 @@
 import Simulation
+
+SimulatorProgram.main()

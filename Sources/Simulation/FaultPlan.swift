@@ -1,0 +1,118 @@
+/// What can go wrong, and what operators and clients do meanwhile.
+package enum FaultKind: String, CaseIterable, Sendable {
+    // A server's process and machine.
+    case crash
+    /// It dies in the middle of what it is doing.
+    case crashMidStep = "crash-mid-step"
+    case freeze
+    case freezeMidStep = "freeze-mid-step"
+    case powerLoss = "power-loss"
+    /// Everything loses power at once.
+    case powerLossOfAll = "power-loss-of-all"
+    // A server's disk.
+    /// The process dies in the middle of writing; what it wrote last may be torn.
+    case tornWrite = "torn-write"
+    case failedSync = "failed-sync"
+    case failedWrite = "failed-write"
+    case diskFull = "disk-full"
+    case slowDisk = "slow-disk"
+    case hangingDisk = "hanging-disk"
+    /// A bit of a file has changed when the server starts again.
+    case bitRot = "bit-rot"
+    case lostDisk = "lost-disk"
+    // The network.
+    case cut
+    case oneWayCut = "one-way-cut"
+    case isolation
+    case lostConnection = "lost-connection"
+    /// One side alone finds a connection broken.
+    case halfLostConnection = "half-lost-connection"
+    case slowNetwork = "slow-network"
+    // The proxy.
+    case proxyCrash = "proxy-crash"
+    case proxyCrashMidStep = "proxy-crash-mid-step"
+    case proxyFreeze = "proxy-freeze"
+    case proxyPowerLoss = "proxy-power-loss"
+    case proxyTornWrite = "proxy-torn-write"
+    case proxyRecordLost = "proxy-record-lost"
+    // Clocks.
+    case clockJump = "clock-jump"
+    case clockDrift = "clock-drift"
+    // People.
+    case switchover
+    case clientLeaves = "client-leaves"
+}
+
+/// One fault, as data: it can be left out, and the others stay as they are.
+package struct Fault: Hashable, Sendable {
+    package var kind: FaultKind
+    /// When, in milliseconds after the service stands.
+    package var at: Int
+    /// For how long, in milliseconds, where that means something.
+    package var lasts: Int
+    /// What else has to be chosen is drawn from this.
+    package var seed: UInt64
+}
+
+extension Fault: CustomStringConvertible {
+    package var description: String { "\(kind.rawValue) at \(at) ms, for \(lasts) ms" }
+}
+
+/// All that a run is made from.
+package struct RunPlan: Sendable {
+    package var seed: UInt64
+    package var servers: Int
+    package var heartbeatMilliseconds: Int
+    package var heartbeatMisses: Int
+    package var disk: DiskSettings
+    package var weather: Weather
+    package var workload: WorkloadPlan
+    /// How long requests are made and things go wrong, in milliseconds.
+    package var milliseconds: Int
+    package var faults: [Fault]
+
+    /// Draws a plan.
+    ///
+    /// - Parameters:
+    ///   - servers: nil for two or three, as the seed decides.
+    ///   - kinds: the faults that may come.
+    ///   - milliseconds: nil for 3 to 10 s, as the seed decides.
+    package init(seed: UInt64, servers: Int? = nil, kinds: [FaultKind] = FaultKind.allCases, milliseconds: Int? = nil) {
+        var random = SeededRandom(seed: seed, purpose: 3)
+        self.seed = seed
+        let drawnServers = random.once(in: 3) ? 3 : 2
+        self.servers = servers ?? drawnServers
+        heartbeatMilliseconds = random.pick([40, 60, 100])
+        heartbeatMisses = random.within(3...5)
+        disk = DiskSettings()
+        disk.segmentBytes = 4_096 * random.within(1...3)
+        disk.retainedLogBytes = 4_096 * random.below(4)
+        disk.snapshotEveryBytes = random.pick([1_500, 4_000, 20_000])
+        weather = .fair
+        if random.once(in: 4) {
+            weather.delayedOneIn = 10
+            weather.delay = Span(.milliseconds(1), .milliseconds(60))
+        }
+        if random.once(in: 4) { weather.sync = Span(.milliseconds(2), .milliseconds(25)) }
+        let spans = random.once(in: 2)
+        workload = WorkloadPlan(
+            clients: random.within(2...4), depth: random.once(in: 2) ? 1 : random.within(2...4),
+            keys: random.within(2...8), spansKeys: spans, pause: .milliseconds(random.pick([40, 100, 250])),
+            timeout: .milliseconds(random.pick([2_000, 6_000, 15_000])))
+        let drawnLength = random.within(2_000...7_000)
+        self.milliseconds = milliseconds ?? drawnLength
+        faults = []
+        guard !kinds.isEmpty else { return }
+        // Runs with one fault tell what it does; runs with many, what they do together.
+        let count = random.pick([0, 1, 2, 3, 5, 8, 12])
+        // A run that is about a few kinds alone goes deeper than one about all.
+        let few = random.once(in: 3) ? (0..<3).map { _ in random.pick(kinds) } : kinds
+        for _ in 0..<count {
+            faults.append(
+                Fault(
+                    kind: random.pick(few), at: random.below(max(1, self.milliseconds)),
+                    lasts: random.pick([20, 200, 600, 1_500, 4_000]) + random.below(200), seed: random.next()))
+        }
+        faults.sort { ($0.at, $0.seed) < ($1.at, $1.seed) }
+    }
+}

@@ -1,1 +1,0 @@
-/// What a simulation is made of.

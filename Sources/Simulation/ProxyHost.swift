@@ -1,0 +1,302 @@
+package import Journal
+package import Routing
+package import TupleCore
+import WireProtocol
+
+/// The proxy's machine: the switch's record on its disk, and the process, which is driven as `ProxyProcess` of the runtime
+/// drives the router.
+package final class ProxyHost {
+    unowned let world: World
+    private let maximumClients: Int
+    private var storage = FaultyStorage()
+
+    /// The process, while there is one.
+    package private(set) var router: Router?
+    private var record: DurableRecord?
+    private(set) var life = 0
+    package private(set) var isFrozen = false
+    /// What was made durable last.
+    package private(set) var durable: SwitchRecord?
+
+    private var clients: [ConnectionIndicator: LinkEnd] = [:]
+    private var servers: [ServerLink: LinkEnd] = [:]
+    private var operators: [OperatorLink: LinkEnd] = [:]
+    /// Clients that are not read from.
+    private(set) var paused: Set<ConnectionIndicator> = []
+
+    private var waiting: [Routing.Event] = []
+    private var pending: ArraySlice<Action> = []
+    private var isStepping = false
+    private var isEnding = false
+    private var isListening = false
+    private var backlog: [() -> Void] = []
+    private var actionsUntilStop: Int?
+    private var stopsByFreezing = false
+
+    /// Answers to ``Routing/Event/statusAsked(_:)``.
+    package private(set) var statuses: [UInt64: Term] = [:]
+    /// The cluster's identity, should this proxy found one.
+    package var newCluster = ClusterID(77)
+
+    init(_ world: World, maximumClients: Int) {
+        self.world = world
+        self.maximumClients = maximumClients
+    }
+
+    package var isUp: Bool { router != nil }
+    package var runs: Bool { router != nil && !isFrozen }
+
+    // MARK: Life
+
+    package func start() {
+        precondition(router == nil, "the proxy runs already")
+        isFrozen = false
+        isEnding = false
+        life += 1
+        do throws(JournalError) {
+            do throws(StorageError) { try storage.lock() } catch { throw .storage(error) }
+            let record = try DurableRecord(storage: storage, name: "switch")
+            var known: SwitchRecord?
+            if let payload = record.payload {
+                var reader = ByteReader(payload)
+                do throws(DecodingError) { known = try reader.record() } catch {
+                    throw .corrupt(Finding(.badDurableRecord, file: "switch.record", offset: 0))
+                }
+            }
+            self.record = record
+            world.watch.switchRecovered(known, durable)
+            router = Router(
+                settings: RouterSettings(maximumClients: maximumClients, newCluster: newCluster), record: known,
+                at: world.now)
+        } catch {
+            world.violate("the proxy does not start: \(error)")
+            return
+        }
+        isListening = true
+        world.tell("proxy starts")
+        world.schedule(.proxyTick(life: life), after: RouterSettings.tick.wholeNanoseconds)
+    }
+
+    package func crash(_ loss: InMemoryStorage.Loss = .nothing, silently: Bool = false) {
+        world.tell("proxy crashes")
+        let ends =
+            servers.sorted { $0.key < $1.key }.map(\.value)
+            + clients.sorted { $0.key.number < $1.key.number }.map(\.value)
+            + operators.sorted { $0.key.number < $1.key.number }.map(\.value)
+        for end in ends {
+            guard silently, !end.link.isEnded[end.side] else {
+                world.close(end)
+                continue
+            }
+            end.link.isEnded[end.side] = true
+            end.link.isLostSilently[end.side] = true
+            world.after(.milliseconds(1_000 + world.random.below(3_000))) { [unowned world] in
+                world.giveUp(end.link, side: 1 - end.side)
+            }
+        }
+        servers = [:]
+        clients = [:]
+        operators = [:]
+        paused = []
+        life += 1
+        router = nil
+        record = nil
+        waiting = []
+        pending = []
+        isStepping = false
+        isFrozen = false
+        isListening = false
+        backlog = []
+        actionsUntilStop = nil
+        storage.mend()
+        storage.disk.crash(loss)
+        world.kick()
+    }
+
+    package func freeze() {
+        guard !isFrozen else { return }
+        world.tell("proxy freezes")
+        isFrozen = true
+    }
+
+    package func thaw() {
+        guard isFrozen else { return }
+        world.tell("proxy wakes up")
+        isFrozen = false
+        let late = backlog
+        backlog = []
+        for body in late { world.schedule(.call(body), after: 0) }
+        drain()
+        world.kick()
+    }
+
+    package func stop(afterActions count: Int, byFreezing: Bool) {
+        actionsUntilStop = count
+        stopsByFreezing = byFreezing
+    }
+
+    package func die(afterDiskCalls count: Int, lastCounts: Bool) {
+        storage.dieAfter(calls: count, lastCounts: lastCounts)
+    }
+
+    /// Disk and process are as they should be.
+    package func mend() {
+        storage.mend()
+        actionsUntilStop = nil
+    }
+
+    /// The directory with the switch's record is lost.
+    package func wipe() {
+        precondition(router == nil, "the proxy runs")
+        world.tell("proxy loses the switch's record")
+        storage = FaultyStorage()
+        durable = nil
+    }
+
+    // MARK: Events and actions
+
+    package func happened(_ event: Routing.Event) {
+        guard router != nil, !isEnding else { return }
+        waiting.append(event)
+        drain()
+    }
+
+    private func drain() {
+        guard !isStepping else { return }
+        isStepping = true
+        let life = life
+        while self.life == life, !isFrozen, router != nil {
+            if !pending.isEmpty {
+                if let left = actionsUntilStop {
+                    guard left > 0 else {
+                        actionsUntilStop = nil
+                        if stopsByFreezing { freeze() } else { crash() }
+                        break
+                    }
+                    actionsUntilStop = left - 1
+                }
+                carryOut(pending.removeFirst())
+            } else if !waiting.isEmpty {
+                let event = waiting.removeFirst()
+                pending = (router?.step(event, at: world.now) ?? [])[...]
+                world.watch.check(router?.checkInvariants() ?? [], "proxy")
+            } else {
+                break
+            }
+        }
+        if self.life == life { isStepping = false }
+    }
+
+    func tick(_ life: Int) {
+        guard life == self.life, router != nil else { return }
+        guard !isFrozen else {
+            backlog.append { [unowned self] in tick(life) }
+            return
+        }
+        world.schedule(.proxyTick(life: life), after: RouterSettings.tick.wholeNanoseconds)
+        happened(.tick)
+    }
+
+    private func carryOut(_ action: Action) {
+        switch action {
+        case .persist(let newer): persist(newer)
+        case .sendToClient(let client, let frame):
+            if frame.type == .response, let router { world.watch.answering(frame, router, world) }
+            if let end = clients[client] { world.send(frame, end) }
+        case .closeClient(let client): if let end = clients.removeValue(forKey: client) { world.close(end) }
+        case .pauseClient(let client, let isPaused):
+            if isPaused {
+                paused.insert(client)
+            } else {
+                paused.remove(client)
+                world.kick()
+            }
+        case .sendToServer(let link, let frame):
+            if frame.type == .request { world.watch.forwarded(frame) }
+            if let end = servers[link] { world.send(frame, end) }
+        case .closeServer(let link): if let end = servers.removeValue(forKey: link) { world.close(end) }
+        case .sendToOperator(let link, let frame): if let end = operators[link] { world.send(frame, end) }
+        case .closeOperator(let link): if let end = operators.removeValue(forKey: link) { world.close(end) }
+        case .status(let token, let term): statuses[token.number] = term
+        case .log(let line): world.tell("proxy \(line.story)")
+        case .stopListening:
+            isListening = false
+            world.tell("proxy takes no more connections")
+        case .finish:
+            world.tell("proxy ends")
+            isEnding = true
+            crash()
+        }
+    }
+
+    private func persist(_ newer: SwitchRecord) {
+        var writer = ByteWriter()
+        writer.record(newer)
+        do throws(JournalError) {
+            try record?.write(writer.bytes)
+            world.watch.switched(to: newer, from: durable)
+            durable = newer
+            world.tell("  the switch is \(newer.story)")
+        } catch {
+            // What was written may count or not; the process ends before it acts on it.
+            if !storage.hasDied { world.tell("proxy ALERT disk reason=\(error)") }
+            crash(storage.hasDied && world.random.once(in: 2) ? .unsynced(seed: world.random.next()) : .nothing)
+        }
+    }
+
+    // MARK: Connections
+
+    var acceptance: World.Acceptance { router == nil || !isListening ? .refuses : .accepts }
+
+    func accept(_ server: ServerHost) -> Link {
+        let number = ServerLink(world.number())
+        let link = world.open(.serverToProxy(server), .proxyToServer(number))
+        servers[number] = LinkEnd(link: link, side: 1)
+        return link
+    }
+
+    func accept(_ end: any ClientEnd, asOperator: Bool) -> Link {
+        let number = world.number()
+        let link: Link
+        if asOperator {
+            link = world.open(.client(end), .proxyToOperator(OperatorLink(number)))
+            operators[OperatorLink(number)] = LinkEnd(link: link, side: 1)
+        } else {
+            link = world.open(.client(end), .proxyToClient(ConnectionIndicator(number)))
+            clients[ConnectionIndicator(number)] = LinkEnd(link: link, side: 1)
+        }
+        return link
+    }
+
+    func lost(_ link: ServerLink) {
+        whenAwake { [unowned self] in
+            if servers.removeValue(forKey: link) != nil { happened(.serverClosed(link)) }
+        }
+    }
+
+    func lost(_ client: ConnectionIndicator) {
+        whenAwake { [unowned self] in
+            if clients.removeValue(forKey: client) != nil { happened(.clientClosed(client)) }
+        }
+    }
+
+    func lost(_ link: OperatorLink) {
+        whenAwake { [unowned self] in
+            if operators.removeValue(forKey: link) != nil { happened(.operatorClosed(link)) }
+        }
+    }
+
+    private func whenAwake(_ body: @escaping () -> Void) {
+        guard isFrozen else { return body() }
+        let life = life
+        backlog.append { [unowned self] in
+            guard life == self.life else { return }
+            whenAwake(body)
+        }
+    }
+}
+
+extension SwitchRecord {
+    /// `epoch 2 b [b,c]`: what a story says of the switch.
+    package var story: String { "epoch \(epoch.number) \(active) [\(inSync.map(\.name).joined(separator: ","))]" }
+}

@@ -1,0 +1,507 @@
+package import Journal
+package import Replication
+package import TupleCore
+import TupleStore
+import WireProtocol
+
+/// A server's machine: its disk, and the process, which is driven as `ServerProcess` of the runtime drives the replica.
+package final class ServerHost {
+    unowned let world: World
+    /// The machine's name, which stories use; the server's own is in the settings.
+    package let machine: String
+    package let place: Place
+    package let settings: ReplicaSettings
+    let diskSettings: DiskSettings
+    var storage = FaultyStorage()
+
+    /// The process, while there is one.
+    package private(set) var replica: Replica?
+    private var journal: HostJournal?
+    /// Counts the processes, so that what was meant for an earlier one is known.
+    private(set) var life = 0
+    package private(set) var isFrozen = false
+    /// Without power nobody answers, not even to refuse.
+    package private(set) var isOff = false
+    /// How the last process ended by itself.
+    package private(set) var ended: Ending?
+
+    /// While set, nothing becomes durable.
+    package var isDiskHeld = false { didSet { if !isDiskHeld { releaseDisk() } } }
+    /// A disk this much slower than others.
+    package var diskSlowness: Int64 = 1
+    /// How much faster the monotonic clock runs, in millionths.
+    private var driftMillionths: Int64 = 0
+    private var clockOffset: Int64 = 0
+    /// How far the wall clock is off.
+    package var wallOffsetMilliseconds: Int64 = 0
+
+    private var proxyEnd: LinkEnd?
+    private var peers: [PeerID: LinkEnd] = [:]
+    private var dialing: Set<PeerID> = []
+
+    private var waiting: [Replication.Event] = []
+    private var pending: ArraySlice<Action> = []
+    private var isStepping = false
+    private var needsFlush = false
+    private var isTurnScheduled = false
+    private var isEnding = false
+    /// What would have been called while the process was frozen.
+    private var backlog: [() -> Void] = []
+    private var held: [() -> Void] = []
+    /// After so many more actions the process dies, or freezes.
+    private var actionsUntilStop: Int?
+    private var stopsByFreezing = false
+
+    // What the watch must know of the disk.
+    /// The log is durable up to here.
+    private(set) var durable = LogPosition.zero
+    /// Whether the disk holds what is known to be durable: not after it was replaced or damaged.
+    package private(set) var isDamaged = false
+    /// Whether nothing was ever made durable on it.
+    package private(set) var isBlank = true
+
+    static let reconnectDelay = Duration.milliseconds(50)
+    static let connectTimeout = Duration.milliseconds(1_000)
+
+    init(_ world: World, machine: String, number: Int, settings: ReplicaSettings, disk: DiskSettings) {
+        self.world = world
+        self.machine = machine
+        place = .server(number)
+        self.settings = settings
+        diskSettings = disk
+    }
+
+    package var runs: Bool { replica != nil && !isFrozen }
+    package var isUp: Bool { replica != nil }
+    package var role: String { replica?.status.role ?? "down" }
+    package var state: String { replica?.status.state ?? "down" }
+
+    var moment: Moment {
+        Moment(
+            instant: localTime(world.now),
+            wallMilliseconds: World.wallBegin + world.now.nanoseconds / 1_000_000 + wallOffsetMilliseconds)
+    }
+
+    private func localTime(_ time: Instant) -> Instant {
+        Instant(nanoseconds: time.nanoseconds + time.nanoseconds / 1_000_000 * driftMillionths + clockOffset)
+    }
+
+    // MARK: Life
+
+    /// Starts a process on what the disk holds.
+    package func start() {
+        precondition(replica == nil, "\(machine) runs already")
+        isOff = false
+        ended = nil
+        isFrozen = false
+        isEnding = false
+        life += 1
+        do throws(JournalError) {
+            let (journal, recovered) = try HostJournal.open(
+                self, storage, rule: settings.rule, settings: diskSettings)
+            guard !storage.hasDied else { return died() }
+            for warning in recovered.warnings { world.tell("\(machine) recovers: \(warning)") }
+            world.watch.recovered(self, recovered.state, durable: durable)
+            durable = recovered.state.position
+            self.journal = journal
+            replica = Replica(settings: settings, state: recovered.state, record: recovered.record, at: moment)
+        } catch {
+            guard !storage.hasDied else { return died() }
+            world.tell("\(machine) does not start: \(error)")
+            if !isDamaged { world.violate("\(machine) refuses a disk that nothing has damaged: \(error)") }
+            storage.disk.crash(.nothing)
+            ended = .failed("\(error)")
+            return
+        }
+        world.tell("\(machine) starts at \(replica?.state.position.index.number ?? 0)")
+        scheduleTick()
+        connectToProxy()
+    }
+
+    /// kill -9: what was not handed to the operating system is gone, connections close.
+    package func crash(_ loss: InMemoryStorage.Loss = .nothing) {
+        world.tell("\(machine) crashes")
+        leave(loss)
+        isOff = false
+    }
+
+    /// The machine loses power: connections just fall silent, and what was not synced may be gone.
+    package func losePower(_ loss: InMemoryStorage.Loss) {
+        world.tell("\(machine) loses power")
+        let ends = allEnds
+        leave(loss, closing: false)
+        isOff = true
+        for end in ends where !end.link.isEnded[end.side] {
+            end.link.isEnded[end.side] = true
+            end.link.isLostSilently[end.side] = true
+            // The kernel at the other end gives up after a while.
+            world.after(.milliseconds(1_000 + world.random.below(3_000))) { [unowned world] in
+                world.giveUp(end.link, side: 1 - end.side)
+            }
+        }
+    }
+
+    private var allEnds: [LinkEnd] {
+        (proxyEnd.map { [$0] } ?? []) + peers.sorted { $0.key.number < $1.key.number }.map(\.value)
+    }
+
+    private func leave(_ loss: InMemoryStorage.Loss, closing: Bool = true) {
+        if closing { for end in allEnds { world.close(end) } }
+        proxyEnd = nil
+        peers = [:]
+        dialing = []
+        life += 1
+        replica = nil
+        journal?.isAbandoned = true
+        journal = nil
+        waiting = []
+        pending = []
+        isStepping = false
+        needsFlush = false
+        isTurnScheduled = false
+        isFrozen = false
+        backlog = []
+        held = []
+        actionsUntilStop = nil
+        storage.mend()
+        storage.disk.crash(loss)
+        world.kick()
+    }
+
+    /// The process died in the middle of a call to the disk.
+    private func died() {
+        world.tell("\(machine) dies in the middle of writing")
+        leave(world.random.once(in: 2) ? .nothing : .unsynced(seed: world.random.next()))
+    }
+
+    /// SIGSTOP: connections stand; nothing is read, written or timed.
+    package func freeze() {
+        guard !isFrozen else { return }
+        world.tell("\(machine) freezes")
+        isFrozen = true
+    }
+
+    package func thaw() {
+        guard isFrozen else { return }
+        world.tell("\(machine) wakes up")
+        isFrozen = false
+        let late = backlog
+        backlog = []
+        for body in late { world.schedule(.call(body), after: 0) }
+        drain()
+        world.kick()
+    }
+
+    /// The process stops after so many more actions: it dies, or freezes in the middle of a step.
+    package func stop(afterActions count: Int, byFreezing: Bool) {
+        actionsUntilStop = count
+        stopsByFreezing = byFreezing
+    }
+
+    /// The process dies after so many more calls to the disk.
+    package func die(afterDiskCalls count: Int, lastCounts: Bool) {
+        storage.dieAfter(calls: count, lastCounts: lastCounts)
+    }
+
+    /// The data directory is moved away.
+    package func wipe() {
+        precondition(replica == nil, "\(machine) runs")
+        world.tell("\(machine) gets a new disk")
+        storage = FaultyStorage()
+        durable = .zero
+        isDamaged = false
+        isBlank = true
+    }
+
+    /// A bit of a file changes while the server is down.
+    ///
+    /// - Returns: false where there is no file.
+    package func rot(_ random: inout SeededRandom) -> Bool {
+        precondition(replica == nil, "\(machine) runs")
+        let files = ((try? storage.disk.list()) ?? []).filter { !(storage.disk.contents(of: $0) ?? []).isEmpty }
+        guard !files.isEmpty else { return false }
+        let file = random.pick(files)
+        let bits = (storage.disk.contents(of: file)?.count ?? 0) * 8
+        // Half of the time near the beginning, where more than zeros is.
+        let bit = random.below(random.once(in: 2) ? min(bits, 8 * 1_024) : bits)
+        storage.disk.flip(bit: bit, of: file)
+        world.tell("\(machine): bit \(bit) of \(file) changes")
+        isDamaged = true
+        return true
+    }
+
+    package func failDisk(syncsAfter: Int? = nil, writesAfter: Int? = nil) {
+        var faults = InMemoryStorage.Faults()
+        faults.syncsUntilFailure = syncsAfter
+        faults.writesUntilFailure = writesAfter
+        storage.disk.setFaults(faults)
+    }
+
+    /// Nothing more fits on the disk.
+    package func fillDisk() {
+        var faults = InMemoryStorage.Faults()
+        faults.capacityBytes = 0
+        storage.disk.setFaults(faults)
+    }
+
+    /// The disk and the process are as they should be.
+    package func mend() {
+        storage.disk.setFaults(InMemoryStorage.Faults())
+        storage.mend()
+        diskSlowness = 1
+        actionsUntilStop = nil
+    }
+
+    /// Changes how fast the clock runs; it does not jump.
+    package func setDrift(_ millionths: Int64) {
+        let before = localTime(world.now)
+        driftMillionths = millionths
+        clockOffset += before.nanoseconds - localTime(world.now).nanoseconds
+    }
+
+    // MARK: Events and actions
+
+    func happened(_ event: Replication.Event) {
+        guard replica != nil, !isEnding else { return }
+        waiting.append(event)
+        needsFlush = true
+        drain()
+        endTurnSoon()
+    }
+
+    private func drain() {
+        guard !isStepping else { return }
+        isStepping = true
+        let life = life
+        while self.life == life, !isFrozen, replica != nil {
+            if !pending.isEmpty {
+                if let left = actionsUntilStop {
+                    guard left > 0 else {
+                        actionsUntilStop = nil
+                        if stopsByFreezing { freeze() } else { crash() }
+                        break
+                    }
+                    actionsUntilStop = left - 1
+                }
+                carryOut(pending.removeFirst())
+                if storage.hasDied, self.life == life { died() }
+            } else if !waiting.isEmpty {
+                let event = waiting.removeFirst()
+                pending = (replica?.step(event, at: moment) ?? [])[...]
+                world.watch.check(replica?.checkInvariants() ?? [], machine)
+            } else {
+                break
+            }
+        }
+        if self.life == life { isStepping = false }
+    }
+
+    private func endTurnSoon() {
+        guard needsFlush, !isTurnScheduled, replica != nil else { return }
+        isTurnScheduled = true
+        world.schedule(.turnEnds(self, life: life), after: world.draw(world.weather.turn))
+    }
+
+    func turnEnds(_ life: Int) {
+        guard life == self.life else { return }
+        guard !isFrozen else {
+            backlog.append { [unowned self] in turnEnds(life) }
+            return
+        }
+        isTurnScheduled = false
+        guard needsFlush, !isEnding else { return }
+        waiting.append(.flush)
+        drain()
+        guard life == self.life, !isFrozen else { return }
+        needsFlush = false
+        if let state = replica?.state {
+            journal?.flush(state)
+            world.watch.noteDigest(state, machine)
+        }
+        if storage.hasDied { died() }
+    }
+
+    private func scheduleTick() {
+        let period = (settings.heartbeatInterval / 4).wholeNanoseconds
+        world.schedule(.serverTick(self, life: life), after: period - period / 1_000_000 * driftMillionths)
+    }
+
+    func tick(_ life: Int) {
+        guard life == self.life, replica != nil else { return }
+        guard !isFrozen else {
+            backlog.append { [unowned self] in tick(life) }
+            return
+        }
+        scheduleTick()
+        happened(.tick)
+    }
+
+    private func carryOut(_ action: Action) {
+        guard !isEnding else { return }
+        switch action {
+        case .remember(let record):
+            journal?.remember(record)
+            isBlank = false
+        case .appendToJournal(_, let entries):
+            world.watch.appended(entries, after: journal?.end ?? .zero, by: machine)
+            journal?.append(entries)
+        case .installSnapshot(let state): journal?.install(state)
+        case .sendToProxy(let frame): if let proxyEnd { world.send(frame, proxyEnd) }
+        case .reconnectToProxy: closeProxy()
+        case .sendToPeer(let peer, let frame): if let end = peers[peer] { world.send(frame, end) }
+        case .closePeer(let peer):
+            dialing.remove(peer)
+            if let end = peers.removeValue(forKey: peer) { world.close(end) }
+        case .dial(let peer, let address, _): dial(peer, address)
+        case .log(let line): world.tell("\(machine) \(line.story)")
+        case .fence(let server, _, let epoch): world.tell("\(machine) fences \(server) at epoch \(epoch.number)")
+        case .passiveMissing: world.tell("\(machine) misses its passive")
+        case .finish(let ending): end(ending)
+        }
+    }
+
+    private func end(_ ending: Ending) {
+        guard !isEnding else { return }
+        isEnding = true
+        if ending == .shutdown { journal?.close() }
+        guard !storage.hasDied else { return }
+        world.tell("\(machine) ends: \(ending.story)")
+        // The last frames leave before the process does: closing comes after them on each link.
+        leave(.nothing)
+        ended = ending
+    }
+
+    func journalFailed(_ reason: String) {
+        guard !isEnding, !storage.hasDied else { return }
+        world.tell("\(machine) ALERT disk reason=\(reason)")
+        end(.failed(reason))
+    }
+
+    // MARK: The disk
+
+    /// Does `work` on another thread, and hands its result to the loop.
+    func offload<Result>(_ work: @escaping () -> Result, _ then: @escaping (Result) -> Void) {
+        let life = life
+        func finish() {
+            guard life == self.life else { return }
+            guard !isDiskHeld else { return held.append(finish) }
+            guard !isFrozen else { return backlog.append(finish) }
+            let result = work()
+            guard !storage.hasDied else { return died() }
+            then(result)
+            if storage.hasDied, life == self.life { died() }
+        }
+        world.schedule(.call(finish), after: world.draw(world.weather.sync) * diskSlowness)
+    }
+
+    private func releaseDisk() {
+        let late = held
+        held = []
+        for body in late { world.schedule(.call(body), after: 0) }
+    }
+
+    func becameDurable(_ position: LogPosition) {
+        durable = position
+        if position != .zero { isBlank = false }
+    }
+
+    func installed(_ position: LogPosition) {
+        durable = position
+        isDamaged = false
+        isBlank = false
+    }
+
+    // MARK: Connections
+
+    var acceptance: World.Acceptance { isOff ? .isSilent : replica == nil ? .refuses : .accepts }
+
+    private func connectToProxy() {
+        let life = life
+        world.dial(
+            from: place, to: .proxy, timeout: ServerHost.connectTimeout,
+            { [unowned self] in life == self.life ? world.proxy.acceptance : .refuses }
+        ) { [unowned self] isAccepted in
+            guard life == self.life else { return }
+            if isAccepted {
+                proxyEnd = LinkEnd(link: world.proxy.accept(self), side: 0)
+            } else {
+                proxyLost()
+            }
+        }
+    }
+
+    private func closeProxy() {
+        guard let end = proxyEnd else { return }
+        world.close(end)
+        proxyEnd = nil
+        later { [unowned self] in proxyLost() }
+    }
+
+    /// Calls `body` from the loop, when the process is awake.
+    private func later(_ body: @escaping () -> Void) {
+        let life = life
+        func call() {
+            guard life == self.life else { return }
+            guard !isFrozen else { return backlog.append(call) }
+            body()
+        }
+        world.schedule(.call(call), after: 0)
+    }
+
+    func proxyLost() {
+        guard !isFrozen else { return later { [unowned self] in proxyLost() } }
+        proxyEnd = nil
+        happened(.proxyLost)
+        let life = life
+        world.after(ServerHost.reconnectDelay) { [weak self] in
+            guard let self, life == self.life else { return }
+            connectToProxy()
+        }
+    }
+
+    private func dial(_ peer: PeerID, _ address: String) {
+        let target = world.servers.first { $0.settings.address == address }
+        let life = life
+        dialing.insert(peer)
+        world.dial(
+            from: place, to: target?.place ?? place, timeout: ServerHost.connectTimeout,
+            { [unowned self] in life == self.life ? target?.acceptance ?? .refuses : .refuses }
+        ) { [unowned self] isAccepted in
+            guard life == self.life, dialing.remove(peer) != nil else { return }
+            if isAccepted, let target {
+                target.accept(from: self, peer)
+            } else {
+                later { [unowned self] in happened(.peerLost(peer)) }
+            }
+        }
+    }
+
+    private func accept(from dialer: ServerHost, _ peer: PeerID) {
+        let number = PeerID(world.number())
+        let link = world.open(.serverToPeer(dialer, peer), .serverToPeer(self, number))
+        dialer.peers[peer] = LinkEnd(link: link, side: 0)
+        peers[number] = LinkEnd(link: link, side: 1)
+    }
+
+    func lost(_ peer: PeerID) {
+        guard !isFrozen else { return later { [unowned self] in lost(peer) } }
+        guard peers.removeValue(forKey: peer) != nil else { return }
+        happened(.peerLost(peer))
+    }
+}
+
+extension Ending {
+    var story: String {
+        switch self {
+        case .shutdown: "shutdown"
+        case .failed(let reason): "failed: \(reason)"
+        }
+    }
+}
+
+extension LogLine {
+    /// `ALERT takeover server=b epoch=2`.
+    package var story: String {
+        ([level.rawValue.uppercased(), event] + fields.map { "\($0.key)=\($0.value)" }).joined(separator: " ")
+    }
+}

@@ -1,0 +1,233 @@
+import Replication
+import Routing
+import TupleCore
+import TupleStore
+import WireProtocol
+
+/// Looks on, and knows what must hold at every moment. It sees what no client can see: who has which entry, and where.
+package final class Watch {
+    /// What must never be and was.
+    package private(set) var violations: [String] = []
+    package var isViolated: Bool { !violations.isEmpty }
+
+    /// The entries of an epoch, as they were first made.
+    private struct EpochLog {
+        var server: String
+        /// The entry before the epoch's first.
+        var base: LogPosition
+        var prints: [UInt64] = []
+    }
+
+    /// A request, by session and sequence.
+    struct RequestKey: Hashable {
+        var session: UInt64
+        var sequence: UInt64
+        init(_ header: Header) {
+            session = header.session.number
+            sequence = header.sequence.number
+        }
+        init(session: UInt64, sequence: UInt64) {
+            self.session = session
+            self.sequence = sequence
+        }
+    }
+
+    private var logs: [UInt64: EpochLog] = [:]
+    /// Where a request stands in the log; in several places where a tail was thrown away.
+    private var places: [RequestKey: [LogPosition]] = [:]
+    private var digests: [LogPosition: (digest: Digest, server: String)] = [:]
+    /// Who answered in each epoch, and who was granted it.
+    package private(set) var answeredIn: [UInt64: Set<String>] = [:]
+    private var granted: [UInt64: NodeID] = [:]
+    private var sentToServers: Set<RequestKey> = []
+    /// Updates that were answered `ok`.
+    private(set) var acknowledged: [RequestKey: LogPosition] = [:]
+    /// Requests of which the proxy said that they were not carried out.
+    private var refused: Set<RequestKey> = []
+    /// Response frames that reached the proxy.
+    package private(set) var responses = 0
+    /// Copies were made to differ on purpose.
+    package var expectsDivergence = false
+
+    func violate(_ what: String) {
+        if violations.count < 20 { violations.append(what) }
+    }
+
+    // MARK: The log
+
+    /// A server's log goes on with these entries after `previous`.
+    func appended(_ entries: [JournalEntry], after previous: LogPosition, by server: String) {
+        var previous = previous
+        for entry in entries {
+            let position = entry.position
+            let fingerprint = Watch.fingerprint(entry.bytes)
+            if logs[position.epoch.number] == nil {
+                logs[position.epoch.number] = EpochLog(server: server, base: previous)
+            }
+            guard let log = logs[position.epoch.number] else { return }
+            let offset = Int(position.index.number) - Int(log.base.index.number) - 1
+            if offset == log.prints.count {
+                logs[position.epoch.number]?.prints.append(fingerprint)
+                note(entry)
+            } else if offset < 0 || offset > log.prints.count {
+                violate("\(server) has entry \(position.story) out of its place")
+            } else if log.prints[offset] != fingerprint {
+                violate("there are two different entries \(position.story); one is \(server)'s")
+            }
+            if position.index == log.base.index.next, previous != log.base {
+                violate(
+                    "epoch \(position.epoch.number) begins after \(previous.story) on \(server), elsewhere differently")
+            }
+            previous = position
+        }
+    }
+
+    private func note(_ entry: JournalEntry) {
+        guard let decoded = try? LogEntry(decoding: entry.bytes) else {
+            violate("entry \(entry.position.story) cannot be decoded")
+            return
+        }
+        if case .update(let update) = decoded.body, update.session != .none {
+            let key = RequestKey(session: update.session.number, sequence: update.sequence.number)
+            places[key, default: []].append(entry.position)
+        }
+    }
+
+    private static func fingerprint(_ bytes: [UInt8]) -> UInt64 {
+        bytes.reduce(0xCBF2_9CE4_8422_2325) { ($0 ^ UInt64($1)) &* 0x100_0000_01B3 }
+    }
+
+    /// Whether a log that ends with `end` has the entry at `position`.
+    func holds(_ end: LogPosition, _ position: LogPosition) -> Bool {
+        if position == .zero { return true }
+        var end = end
+        while end.epoch > position.epoch {
+            guard let log = logs[end.epoch.number] else { return false }
+            end = log.base
+        }
+        return end.epoch == position.epoch && position.index <= end.index
+    }
+
+    /// Copies at the same entry are the same.
+    func noteDigest(_ state: ReplicatedState, _ server: String) {
+        guard !expectsDivergence, state.position != .zero else { return }
+        if let known = digests[state.position] {
+            if known.digest != state.space.digest {
+                violate("the copies of \(known.server) and \(server) differ at entry \(state.position.story)")
+            }
+        } else {
+            digests[state.position] = (state.space.digest, server)
+        }
+    }
+
+    // MARK: Disks
+
+    /// A server has read its disk.
+    func recovered(_ host: ServerHost, _ state: ReplicatedState, durable: LogPosition) {
+        if !host.isDamaged, !holds(state.position, durable) {
+            violate(
+                "\(host.machine) had entry \(durable.story) on its disk, and recovered only \(state.position.story)")
+        }
+    }
+
+    func switchRecovered(_ record: SwitchRecord?, _ durable: SwitchRecord?) {
+        guard let durable else { return }
+        if record == nil || record!.version < durable.version {
+            violate("the switch went back from version \(durable.version) to \(record?.version ?? 0)")
+        }
+    }
+
+    // MARK: The switch
+
+    func switched(to record: SwitchRecord, from before: SwitchRecord?) {
+        if let before, before.cluster == record.cluster, record.version <= before.version {
+            violate("the switch went back from version \(before.version) to \(record.version)")
+        }
+        if let other = granted[record.epoch.number], other != record.active {
+            violate("epoch \(record.epoch.number) was granted to \(other) and to \(record.active)")
+        }
+        granted[record.epoch.number] = record.active
+    }
+
+    // MARK: Answers
+
+    /// A response of a server has reached the proxy.
+    func answered(_ frame: Frame, by host: ServerHost) {
+        let epoch = frame.header.epoch.number
+        responses += 1
+        if answeredIn[epoch]?.contains(host.machine) == true { return }
+        answeredIn[epoch, default: []].insert(host.machine)
+        if answeredIn[epoch, default: []].count > 1 { violate("epoch \(epoch) was answered in by two servers") }
+    }
+
+    func forwarded(_ frame: Frame) { sentToServers.insert(RequestKey(frame.header)) }
+
+    /// The proxy gives a client its answer: what was answered `ok` is on the disk of every server that may be promoted.
+    func answering(_ frame: Frame, _ router: Router, _ world: World) {
+        guard frame.header.flags.contains(.first) else { return }
+        guard let byte = frame.payload.first, let status = Status(rawValue: byte) else {
+            violate("an answer cannot be decoded")
+            return
+        }
+        let key = RequestKey(frame.header)
+        switch status {
+        case .ok: acknowledge(key, router, world)
+        case .unknown:
+            if !sentToServers.contains(key) {
+                violate("\(key.story) is said to be unknown, and was never sent to a server")
+            }
+        case .unavailable: refused.insert(key)
+        case .malformed, .notImplemented, .tooCostly, .tooLarge, .refused: break
+        }
+    }
+
+    private func acknowledge(_ key: RequestKey, _ router: Router, _ world: World) {
+        guard let places = places[key], let record = router.record else { return }
+        guard let active = world.server(named: record.active), let replica = active.replica else { return }
+        guard let position = places.last(where: { holds(replica.state.position, $0) }) else {
+            // A server that is not active any more may have been reset since.
+            return
+        }
+        acknowledged[key] = position
+        for member in record.inSync {
+            guard let host = world.server(named: member), !host.isBlank, !host.isDamaged else { continue }
+            if !holds(host.durable, position) {
+                violate("\(key.story) was answered, and \(member) does not hold it (\(record.story))")
+            }
+        }
+    }
+
+    // MARK: Inside
+
+    func check(_ broken: [String], _ who: String) {
+        for what in broken { violate("\(who): \(what)") }
+    }
+
+    // MARK: The end
+
+    /// Everything that was acknowledged is in the log that ends here, once; what was refused is not.
+    func checkFinal(_ end: LogPosition) {
+        for (key, position) in acknowledged.sorted(by: { $0.key < $1.key }) where !holds(end, position) {
+            violate("\(key.story) was answered ok, and its entry \(position.story) is lost")
+        }
+        for (key, positions) in places.sorted(by: { $0.key < $1.key }) {
+            let final = positions.filter { holds(end, $0) }
+            if final.count > 1 { violate("\(key.story) took effect \(final.count) times") }
+            if !final.isEmpty, refused.contains(key), acknowledged[key] == nil {
+                late.insert(key)
+            }
+        }
+    }
+
+    /// Requests that were refused by the proxy on one connection, and carried out nevertheless.
+    private(set) var late: Set<RequestKey> = []
+}
+
+extension Watch.RequestKey: Comparable {
+    static func < (a: Self, b: Self) -> Bool { (a.session, a.sequence) < (b.session, b.sequence) }
+    var story: String { "session \(session) request \(sequence)" }
+}
+
+extension LogPosition {
+    var story: String { "\(epoch.number)/\(index.number)" }
+}
