@@ -27,6 +27,8 @@ package enum FaultKind: String, CaseIterable, Sendable {
     case lostConnection = "lost-connection"
     /// One side alone finds a connection broken.
     case halfLostConnection = "half-lost-connection"
+    /// Nothing arrives any more on one connection, though all others go on.
+    case silentConnection = "silent-connection"
     case slowNetwork = "slow-network"
     // The proxy.
     case proxyCrash = "proxy-crash"
@@ -64,6 +66,8 @@ package struct RunPlan: Sendable {
     package var servers: Int
     package var heartbeatMilliseconds: Int
     package var heartbeatMisses: Int
+    /// Whether searches are done beside the loop, as costly ones are.
+    package var searchesElsewhere: Bool
     package var disk: DiskSettings
     package var weather: Weather
     package var workload: WorkloadPlan
@@ -84,6 +88,7 @@ package struct RunPlan: Sendable {
         self.servers = servers ?? drawnServers
         heartbeatMilliseconds = random.pick([40, 60, 100])
         heartbeatMisses = random.within(3...5)
+        searchesElsewhere = random.once(in: 2)
         disk = DiskSettings()
         disk.segmentBytes = 4_096 * random.within(1...3)
         disk.retainedLogBytes = 4_096 * random.below(4)

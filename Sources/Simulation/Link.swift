@@ -45,6 +45,8 @@ final class Link {
     var isEnded = [false, false]
     /// Whether that party's end went without a word to the other: what arrives there is answered by a reset.
     var isLostSilently = [false, false]
+    /// Whether nothing of what that party sends arrives, though other connections go on.
+    var isSilenced = [false, false]
     /// Whether an arrival is in the queue of events.
     var isScheduled = [false, false]
     var bytes = [0, 0]

@@ -17,7 +17,8 @@ extension Run {
         case .failedSync, .failedWrite, .diskFull, .slowDisk, .hangingDisk:
             done = spoilDisk(of: server, fault, &random)
         case .bitRot, .lostDisk: done = lose(server, fault, &random)
-        case .cut, .oneWayCut, .isolation, .lostConnection, .halfLostConnection, .slowNetwork:
+        case .cut, .oneWayCut, .isolation, .lostConnection, .halfLostConnection, .silentConnection,
+            .slowNetwork:
             done = disturbNetwork(fault, &random)
         case .proxyCrash, .proxyCrashMidStep, .proxyFreeze, .proxyPowerLoss, .proxyTornWrite, .proxyRecordLost:
             done = strikeProxy(fault, &random)
@@ -151,6 +152,14 @@ extension Run {
             // The other side may have nothing to send; its kernel finds out in the end.
             world.after(.milliseconds(500 + random.below(3_500))) { [unowned world] in
                 world.giveUp(link, side: 1 - side)
+            }
+        case .silentConnection:
+            guard !world.links.isEmpty else { return false }
+            let link = random.pick(world.links)
+            let sides = random.pick([[0], [1], [0, 1]])
+            for side in sides { world.silence(link, side: side, true) }
+            world.after(.milliseconds(fault.lasts)) { [unowned world] in
+                for side in sides { world.silence(link, side: side, false) }
             }
         default:
             world.weather.delayedOneIn = 3

@@ -52,13 +52,12 @@ package final class Run {
         for number in 0..<plan.servers {
             let machine = ["a", "b", "c", "d", "e"][number]
             guard let name = NodeID(machine) else { preconditionFailure("\(machine) is no server's name") }
-            world.add(
-                machine,
-                .init(
-                    name: name, address: "\(machine):1", rule: .alphanumeric,
-                    heartbeatInterval: .milliseconds(plan.heartbeatMilliseconds),
-                    heartbeatMisses: plan.heartbeatMisses, resync: .auto),
-                disk: plan.disk)
+            var settings = ReplicaSettings(
+                name: name, address: "\(machine):1", rule: .alphanumeric,
+                heartbeatInterval: .milliseconds(plan.heartbeatMilliseconds),
+                heartbeatMisses: plan.heartbeatMisses, resync: .auto)
+            if plan.searchesElsewhere { settings.workOnTheSpot = 16 }
+            world.add(machine, settings, disk: plan.disk)
         }
     }
 

@@ -27,6 +27,17 @@ package final class ServerHost {
 
     /// While set, nothing becomes durable.
     package var isDiskHeld = false { didSet { if !isDiskHeld { releaseDisk() } } }
+    /// While set, no search ends.
+    package var areSearchesHeld = false {
+        didSet {
+            guard !areSearchesHeld else { return }
+            let late = heldSearches
+            heldSearches = []
+            for body in late { world.schedule(.call(body), after: 0) }
+        }
+    }
+    private var heldSearches: [() -> Void] = []
+    private var searches: [SearchID: Cancellation] = [:]
     /// A disk this much slower than others.
     package var diskSlowness: Int64 = 1
     /// How much faster the monotonic clock runs, in millionths.
@@ -162,6 +173,8 @@ package final class ServerHost {
         isFrozen = false
         backlog = []
         held = []
+        heldSearches = []
+        searches = [:]
         actionsUntilStop = nil
         storage.mend()
         storage.disk.crash(loss)
@@ -322,7 +335,7 @@ package final class ServerHost {
     }
 
     private func scheduleTick() {
-        let period = (settings.heartbeatInterval / 4).wholeNanoseconds
+        let period = min(settings.heartbeatInterval / 4, .milliseconds(50)).wholeNanoseconds
         world.schedule(.serverTick(self, life: life), after: period - period / 1_000_000 * driftMillionths)
     }
 
@@ -353,11 +366,28 @@ package final class ServerHost {
             dialing.remove(peer)
             if let end = peers.removeValue(forKey: peer) { world.close(end) }
         case .dial(let peer, let address, _): dial(peer, address)
+        case .search(let id, let task): search(id, task)
+        case .cancelSearch(let id): searches[id]?.cancel()
         case .log(let line): world.tell("\(machine) \(line.story)")
         case .fence(let server, _, let epoch): world.tell("\(machine) fences \(server) at epoch \(epoch.number)")
         case .passiveMissing: world.tell("\(machine) misses its passive")
         case .finish(let ending): end(ending)
         }
+    }
+
+    /// Another thread searches, and takes its time; a search that is cancelled ends as well.
+    private func search(_ id: SearchID, _ task: SearchTask) {
+        let cancellation = Cancellation()
+        searches[id] = cancellation
+        let life = life
+        func finish() {
+            guard life == self.life else { return }
+            guard !areSearchesHeld else { return heldSearches.append(finish) }
+            guard !isFrozen else { return backlog.append(finish) }
+            searches[id] = nil
+            happened(.searched(id, task.run(world.matcher, cancellation: cancellation)))
+        }
+        world.schedule(.call(finish), after: world.draw(world.weather.search))
     }
 
     private func end(_ ending: Ending) {

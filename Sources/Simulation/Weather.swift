@@ -24,6 +24,8 @@ package struct Weather: Hashable, Sendable {
     package var turn: Span
     /// What a disk takes for a sync.
     package var sync: Span
+    /// What a search takes that is done beside the loop.
+    package var search: Span
     /// What a process takes to start.
     package var start: Span
     /// Outgoing bytes above which a sender is told when they have left.
@@ -31,13 +33,15 @@ package struct Weather: Hashable, Sendable {
 
     /// Nothing takes any time: for stories.
     package static let still = Weather(
-        latency: .zero, delayedOneIn: 0, delay: .zero, turn: .zero, sync: .zero, start: .zero,
+        latency: .zero, delayedOneIn: 0, delay: .zero, turn: .zero, sync: .zero, search: .zero,
+        start: .zero,
         lowWaterBytes: 4_096)
 
     /// A machine room.
     package static let fair = Weather(
         latency: Span(.microseconds(50), .microseconds(600)), delayedOneIn: 200,
         delay: Span(.milliseconds(1), .milliseconds(30)), turn: Span(.microseconds(1), .microseconds(100)),
-        sync: Span(.microseconds(200), .milliseconds(3)), start: Span(.milliseconds(5), .milliseconds(50)),
+        sync: Span(.microseconds(200), .milliseconds(3)),
+        search: Span(.microseconds(100), .milliseconds(20)), start: Span(.milliseconds(5), .milliseconds(50)),
         lowWaterBytes: 2_048)
 }

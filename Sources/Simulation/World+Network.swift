@@ -105,11 +105,17 @@ extension World {
         closed(link.parties[side])
     }
 
+    /// Nothing arrives any more from this side, or all does that has waited.
+    func silence(_ link: Link, side: Int, _ isSilenced: Bool) {
+        link.isSilenced[side] = isSilenced
+        if !isSilenced { schedule(link, side) }
+    }
+
     // MARK: Arriving
 
     private func canDeliver(_ link: Link, _ side: Int) -> Bool {
         let other = 1 - side
-        if cuts.contains(from: link.places[side], to: link.places[other]) { return false }
+        if link.isSilenced[side] || cuts.contains(from: link.places[side], to: link.places[other]) { return false }
         // An end that is closed takes what is sent there from the network, and throws it away.
         if link.isEnded[other] { return true }
         switch link.parties[other] {
@@ -206,6 +212,7 @@ extension World {
 
     package func healAllCuts() {
         cuts = CutMatrix()
+        for link in links { link.isSilenced = [false, false] }
         kick()
     }
 

@@ -1,6 +1,7 @@
 package import Replication
 import Routing
 package import TupleCore
+import TupleStore
 import WireProtocol
 
 /// A whole suite on simulated time: one proxy, servers with their disks, clients, and the connections between them.
@@ -16,6 +17,8 @@ package final class World {
     package private(set) var servers: [ServerHost] = []
     package private(set) var proxy: ProxyHost!
     package let watch = Watch()
+    /// Of the threads on which searches run.
+    let matcher = Matcher()
 
     /// Open connections, in the order in which they were opened.
     var links: [Link] = []
