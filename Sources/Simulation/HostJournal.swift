@@ -68,7 +68,7 @@ final class HostJournal {
         while let found = try cursor.next() {
             bytes += found.payload.count
             do throws(DecodingError) {
-                let entry = try LogEntry(decoding: found.payload)
+                let entry = try LogEntry(decoding: found.payload[...])
                 do throws(ReplicatedState.ApplyError) { try state.apply(entry) } catch { throw .invalid("entry") }
             } catch {
                 throw .corrupt(Finding(.badRecordBody, file: "segment", index: found.position.index))

@@ -83,7 +83,7 @@ package final class Watch {
     }
 
     private func note(_ entry: JournalEntry) {
-        guard let decoded = try? LogEntry(decoding: entry.bytes) else {
+        guard let decoded = try? LogEntry(decoding: entry.bytes[...]) else {
             violate("entry \(entry.position.story) cannot be decoded")
             return
         }
