@@ -49,7 +49,7 @@ let package = Package(
         room("TupleStore", ["TupleCore", "PythonRegex"]),
         room("WireProtocol", ["CChecksum", "TupleCore"]),
         room("Journal", ["CChecksum", "TupleCore"]),
-        room("Replication", ["TupleCore", "TupleStore", "WireProtocol"]),
+        room("Replication", ["Journal", "TupleCore", "TupleStore", "WireProtocol"]),
         room("Routing", ["TupleCore", "WireProtocol"]),
         room("Calling", ["TupleCore", "WireProtocol"]),
 
@@ -81,7 +81,7 @@ let package = Package(
         tests("TupleStore", ["TupleCore"]),
         tests("WireProtocol", ["TupleCore"]),
         tests("Journal", ["TupleCore"]),
-        tests("Replication", ["Routing", "TupleCore", "TupleStore", "WireProtocol"]),
+        tests("Replication", ["Journal", "Routing", "TupleCore", "TupleStore", "WireProtocol"]),
         tests("Routing", ["TupleCore", "WireProtocol"]),
         tests("Calling", ["TupleCore", "WireProtocol"]),
         tests("Simulation", ["Journal", "Replication", "Routing", "TupleCore", "TupleStore", "WireProtocol"]),

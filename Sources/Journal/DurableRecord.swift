@@ -1,13 +1,18 @@
 /// A small named record that is replaced as a whole: after a crash it has the old content or the new one.
 ///
+/// The file has its content twice, so that damage to one of the two costs nothing; and the file for the next content is
+/// made ahead, so that a full disk does not keep a server from what it has to remember.
+///
 /// The proxy keeps the switch's record in one, a server its cluster and the last switch record it saw. All calls block.
 /// One value at a time may be used for a name.
 public struct DurableRecord: Sendable {
     public static let maximumPayloadBytes = 1_048_576
     public static let maximumNameBytes = 64
-    private static let version: UInt32 = 1
+    private static let version: UInt32 = 2
     private static let magic: [UInt8] = Array("TWINREC\n".utf8)
     private static let headerBytes = 32
+    /// A multiple of what disks lose at once.
+    private static let slotBytes = 4_096
 
     private let storage: any Storage
     /// The file is `<name>.record`.
@@ -16,6 +21,10 @@ public struct DurableRecord: Sendable {
     public private(set) var payload: [UInt8]?
     /// How often the record has been written.
     public private(set) var generation: UInt64 = 0
+    /// Whether one of the two copies in the file was found damaged: `repair()` mends it.
+    public private(set) var isDamaged = false
+    /// The file for the next content, of two slots of zeros.
+    private var prepared: (any StorageFile)?
 
     private var fileName: String { name + FileName.recordSuffix }
 
@@ -28,15 +37,31 @@ public struct DurableRecord: Sendable {
         }
         self.storage = storage
         self.name = name
+        guard let bytes = try readAll() else { return }
+        try decode(bytes)
+    }
+
+    /// A record of which the present content does not matter: the first `write` replaces it.
+    public init(storage: any Storage, replacing name: String) throws(JournalError) {
+        guard StorageName.isValid(name), !name.contains("."), name.utf8.count <= Self.maximumNameBytes else {
+            throw .invalidRecordName(name)
+        }
+        self.storage = storage
+        self.name = name
+    }
+
+    /// The file's bytes, nil where there is none.
+    private func readAll() throws(JournalError) -> [UInt8]? {
         let file: any StorageFile
-        do { file = try storage.open(name + FileName.recordSuffix) } catch {
-            if error.reason == .notFound { return }
+        do throws(StorageError) { file = try storage.open(fileName) } catch {
+            if error.reason == .notFound { return nil }
             throw .storage(error)
         }
-        let bytes = try attempt { () throws(StorageError) in
-            try file.read(at: 0, count: Self.headerBytes + Self.maximumPayloadBytes + 1)
+        let most = 2 * Self.slot(for: Self.maximumPayloadBytes) + 1
+        return try attempt { () throws(StorageError) in
+            file.forgetCache(at: 0, count: most)
+            return try file.read(at: 0, count: most)
         }
-        try decode(bytes)
     }
 
     /// Replaces the content; it is durable when the call returns.
@@ -46,20 +71,53 @@ public struct DurableRecord: Sendable {
         guard payload.count <= Self.maximumPayloadBytes else {
             throw .payloadTooLarge(bytes: payload.count, maximumBytes: Self.maximumPayloadBytes)
         }
-        let bytes = encode(payload, generation: generation + 1)
-        let temporary = fileName + FileName.temporarySuffix
+        let slot = encode(payload, generation: generation + 1)
         do throws(StorageError) {
-            do throws(StorageError) { try storage.remove(temporary) } catch {
-                guard error.reason == .notFound else { throw error }
-            }
-            let file = try storage.create(temporary, zeroedBytes: 0)
-            try file.write(bytes.span.bytes, at: 0)
+            if slot.count > Self.slotBytes { prepared = nil }
+            let file: any StorageFile
+            if let prepared { file = prepared } else { file = try makeFile(bytes: 2 * slot.count) }
+            prepared = nil
+            try file.write((slot + slot).span.bytes, at: 0)
             try file.sync()
-            try storage.rename(temporary, to: fileName)
+            try storage.rename(temporaryName, to: fileName)
             try storage.syncDirectory()
         } catch { throw .storage(error) }
         self.payload = payload
         generation += 1
+        isDamaged = false
+        prepare()
+    }
+
+    /// Makes the file for the next content ahead. Where there is no room for it, the next `write` tries again.
+    public mutating func prepare() {
+        guard prepared == nil else { return }
+        prepared = try? makeFile(bytes: 2 * Self.slotBytes)
+    }
+
+    /// Reads both copies again, and writes them anew where one is damaged.
+    /// - Returns: whether one was.
+    /// - Throws: `.storage`.
+    public mutating func repair() throws(JournalError) -> Bool {
+        guard let payload else { return false }
+        if !isDamaged {
+            let slot = encode(payload, generation: generation)
+            guard try readAll() != slot + slot else { return false }
+        }
+        try write(payload)
+        return true
+    }
+
+    private func makeFile(bytes: Int) throws(StorageError) -> any StorageFile {
+        do throws(StorageError) { try storage.remove(temporaryName) } catch {
+            guard error.reason == .notFound else { throw error }
+        }
+        return try storage.create(temporaryName, zeroedBytes: bytes)
+    }
+
+    private var temporaryName: String { fileName + FileName.temporarySuffix }
+
+    private static func slot(for payloadBytes: Int) -> Int {
+        (headerBytes + payloadBytes + slotBytes - 1) / slotBytes * slotBytes
     }
 
     private var seed: UInt32 { Array(name.utf8).checksum(0..<name.utf8.count) }
@@ -71,24 +129,35 @@ public struct DurableRecord: Sendable {
         bytes.appendLittleEndian(generation)
         bytes.appendLittleEndian(payload.checksum(0..<payload.count, seed: seed))
         bytes.appendLittleEndian(bytes.checksum(0..<28, seed: seed))
-        return bytes + payload
+        bytes += payload
+        bytes.append(contentsOf: repeatElement(0, count: Self.slot(for: payload.count) - bytes.count))
+        return bytes
     }
 
     private mutating func decode(_ bytes: [UInt8]) throws(JournalError) {
-        let damaged = JournalError.corrupt(Finding(.badDurableRecord, file: fileName, offset: 0))
+        let halves = [Array(bytes.prefix(bytes.count / 2)), Array(bytes.suffix(bytes.count / 2))]
+        var found: [(payload: [UInt8], generation: UInt64)] = []
+        for half in halves { if let slot = try decode(slot: half) { found.append(slot) } }
+        guard let best = found.first else { throw .corrupt(Finding(.badDurableRecord, file: fileName, offset: 0)) }
+        payload = best.payload
+        generation = best.generation
+        isDamaged = found.count < halves.count || bytes.count % 2 != 0
+    }
+
+    /// One copy of the content, nil where it is damaged.
+    private func decode(slot bytes: [UInt8]) throws(JournalError) -> (payload: [UInt8], generation: UInt64)? {
         guard bytes.count >= Self.headerBytes, Array(bytes[0..<8]) == Self.magic,
             bytes.littleEndian(UInt32.self, at: 28) == bytes.checksum(0..<28, seed: seed)
-        else { throw damaged }
+        else { return nil }
         let version = bytes.littleEndian(UInt32.self, at: 8)
         guard version == Self.version else {
             throw .unknownVersion(file: fileName, found: version, supported: Self.version)
         }
-        let payload = Array(bytes[Self.headerBytes...])
-        guard bytes.littleEndian(UInt32.self, at: 12) == payload.count,
-            bytes.littleEndian(UInt32.self, at: 24) == payload.checksum(0..<payload.count, seed: seed),
+        let end = Self.headerBytes + Int(bytes.littleEndian(UInt32.self, at: 12))
+        guard end <= bytes.count, bytes.isZero(end..<bytes.count),
+            bytes.littleEndian(UInt32.self, at: 24) == bytes.checksum(Self.headerBytes..<end, seed: seed),
             bytes.littleEndian(UInt64.self, at: 16) < .max
-        else { throw damaged }
-        self.payload = payload
-        generation = bytes.littleEndian(UInt64.self, at: 16)
+        else { return nil }
+        return (Array(bytes[Self.headerBytes..<end]), bytes.littleEndian(UInt64.self, at: 16))
     }
 }

@@ -6,7 +6,7 @@ enum FileName: Equatable {
     case snapshot(LogPosition)
     /// Something unfinished; no name ever depends on it.
     case temporary
-    /// A `DurableRecord`.
+    /// A `DurableRecord`, or the file that it has made ahead for its next content.
     case record
     case unknown
 
@@ -14,6 +14,7 @@ enum FileName: Equatable {
     static let recordSuffix = ".record"
 
     static func parse(_ name: String) -> FileName {
+        if name.hasSuffix(recordSuffix + temporarySuffix) { return .record }
         if name.hasSuffix(temporarySuffix) { return .temporary }
         if name.hasSuffix(recordSuffix) { return .record }
         let parts = name.split(separator: "-", omittingEmptySubsequences: false)

@@ -40,6 +40,8 @@ public final class InMemoryStorage: Storage {
     struct Disk {
         var inodes: [Int: Inode] = [:]
         var names: [String: Int] = [:]
+        /// What was set aside, by its old name and a number.
+        var aside: [String: [UInt8]] = [:]
         /// The names at the last directory sync, and after each change since.
         var nameVersions: [[String: Int]] = [[:]]
         var nextInode = 0
@@ -161,6 +163,18 @@ public final class InMemoryStorage: Storage {
             return .success(())
         }
     }
+
+    public func setAside(_ name: String) throws(StorageError) {
+        try result(.setAside, name) { disk -> Result<Void, Reason> in
+            guard let inode = disk.names.removeValue(forKey: name) else { return .failure(.notFound) }
+            disk.aside["\(name).\(disk.aside.count + 1)"] = disk.inodes[inode]?.bytes
+            disk.nameVersions.append(disk.names)
+            return .success(())
+        }
+    }
+
+    /// The names of the files that were set aside, each with a number.
+    public var asideNames: [String] { disk.withLock { $0.aside.keys.sorted() } }
 
     public func syncDirectory() throws(StorageError) {
         try result(.syncDirectory, "") { disk -> Result<Void, Reason> in
@@ -305,6 +319,8 @@ final class InMemoryFile: StorageFile {
             return .success(Array(inode.bytes[from..<min(from + count, inode.bytes.count)]))
         }
     }
+
+    func forgetCache(at offset: Int, count: Int) {}
 
     func sync() throws(StorageError) {
         try withInode(.sync) { disk, inode -> Result<Void, InMemoryStorage.Reason> in

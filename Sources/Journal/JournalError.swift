@@ -24,6 +24,23 @@ public enum JournalError: Error, Hashable, Sendable, CustomStringConvertible {
     /// The name of a durable record is not allowed: 1 to 64 bytes of letters, digits, `-` and `_`.
     case invalidRecordName(String)
 
+    /// Whether what is stored cannot be read as it was written: the copy is lost, and another one has to be fetched. A
+    /// device that fails to read has lost what was there just as one that reads something else.
+    public var isDamage: Bool {
+        switch self {
+        case .corrupt: true
+        case .storage(let error): error.operation == .read && error.reason == .inputOutput
+        case .unknownVersion, .failedBefore, .invalidSetting, .payloadTooLarge, .outOfOrder, .positionNotHeld,
+            .snapshotMissing, .superseded, .invalidRecordName:
+            false
+        }
+    }
+
+    /// Whether there was no room: nothing is broken, and the same may be tried again.
+    public var isDiskFull: Bool {
+        if case .storage(let error) = self { error.reason == .diskFull } else { false }
+    }
+
     public var description: String {
         switch self {
         case .storage(let error): error.description

@@ -6,9 +6,11 @@ extension JournalWriter {
     /// Goes on in a new segment. Where that fails because the disk is full, nothing has changed.
     func rotate(toHold footprint: Int) throws(JournalError) {
         let first = end.index.next
-        let (file, bytes) = try newSegment(first, toHold: footprint)
-        try write()
-        if currentIsUnsynced { unsyncedFiles.append(segments[segments.count - 1].file) }
+        let (temporary, file, bytes) = try newSegment(first, toHold: footprint)
+        let current = segments[segments.count - 1].file
+        if !buffer.isEmpty { waitingSteps.append(.write(current, offset: writeOffset, bytes: buffer)) }
+        if currentIsUnsynced || !buffer.isEmpty { unsyncedFiles.append(current) }
+        waitingSteps.append(.rename(temporary, to: FileName.segment(named: first)))
         currentIsUnsynced = false
         segments.append(
             Segment(
@@ -26,51 +28,42 @@ extension JournalWriter {
 
     private func newSegment(
         _ first: LogIndex, toHold footprint: Int
-    ) throws(JournalError) -> (file: any StorageFile, bytes: Int) {
-        let needed = (SegmentFormat.headerBytes + footprint + 4_095) / 4_096 * 4_096
-        let bytes = max(settings.segmentBytes, needed)
-        let temporary: String
-        let file: any StorageFile
-        switch spare {
-        case .ready(let name, let ready) where bytes == settings.segmentBytes:
-            temporary = name
-            file = ready
-        case .ready, .none, .underWay:
-            temporary = FileName.segment(named: first) + FileName.temporarySuffix
-            file = try createSegmentFile(temporary, bytes: bytes)
+    ) throws(JournalError) -> (temporary: String, file: any StorageFile, bytes: Int) {
+        let needed = SegmentFormat.headerBytes + footprint
+        if case .ready(let name, let file, let bytes) = spare, bytes >= needed {
+            spare = .none
+            return (name, file, bytes)
         }
-        do throws(StorageError) { try storage.rename(temporary, to: FileName.segment(named: first)) } catch {
-            throw fail(error)
-        }
-        if case .ready(let name, _) = spare, name == temporary { spare = .none }
-        return (file, bytes)
+        let temporary = FileName.segment(named: first) + FileName.temporarySuffix
+        let bytes = segmentBytes(toHold: needed)
+        do throws(StorageError) {
+            return (temporary, try makeZeroed(storage, temporary, bytes: bytes), bytes)
+        } catch { throw error.reason == .diskFull ? .storage(error) : fail(error) }
     }
 
-    private func createSegmentFile(_ name: String, bytes: Int) throws(JournalError) -> any StorageFile {
-        let file: any StorageFile
-        do throws(StorageError) { file = try storage.create(name, zeroedBytes: bytes) } catch {
-            throw error.reason == .diskFull ? .storage(error) : fail(error)
-        }
-        do throws(StorageError) { try file.sync() } catch {
-            guard error.reason == .diskFull else { throw fail(error) }
-            // File systems that allocate late notice a full disk only here; nothing refers to the file yet.
-            try? storage.remove(name)
-            throw .storage(error)
-        }
-        return file
-    }
+    private func segmentBytes(toHold bytes: Int) -> Int { max(settings.segmentBytes, (bytes + 4_095) / 4_096 * 4_096) }
 
     // MARK: - Preparing segments ahead
 
     /// Hands out the making of the next segment (writing some megabytes of zeros), so that no append has to wait for it.
+    /// - Parameter count: payload bytes of an entry that it has to hold.
     /// - Returns: nil where one is ready or under way.
-    public func beginSpare() throws(JournalError) -> SpareRequest? {
+    public func beginSpare(forPayloadBytes count: Int = 0) throws(JournalError) -> SpareRequest? {
         try checkUsable()
-        guard case .none = spare else { return nil }
+        let needed = SegmentFormat.headerBytes + SegmentFormat.footprint(payloadBytes: count)
+        var tooSmall: String?
+        switch spare {
+        case .underWay: return nil
+        case .ready(let name, _, let bytes):
+            guard bytes < needed else { return nil }
+            tooSmall = name
+        case .none: break
+        }
         spare = .underWay
         spareCount += 1
         return SpareRequest(
-            storage: storage, name: "spare-\(spareCount)" + FileName.temporarySuffix, bytes: settings.segmentBytes)
+            storage: storage, name: "spare-\(spareCount)" + FileName.temporarySuffix,
+            bytes: segmentBytes(toHold: needed), replaced: tooSmall)
     }
 
     /// Takes in the result of `SpareRequest.perform()`.
@@ -79,7 +72,7 @@ extension JournalWriter {
         try checkUsable()
         spare = .none
         switch result.outcome {
-        case .success(let file): spare = .ready(name: result.name, file: file)
+        case .success(let file): spare = .ready(name: result.name, file: file, bytes: result.bytes)
         case .failure(let error): throw error.reason == .diskFull ? .storage(error) : fail(error)
         }
     }
@@ -87,11 +80,12 @@ extension JournalWriter {
     // MARK: - Cutting
 
     /// Throws away all entries after `index`, for good: it blocks until that is durable. A crash in between leaves
-    /// either the old log or the cut one.
+    /// either the old log or the cut one. Not to be called while a sync is under way.
     /// - Parameter index: from `start.index` to `end.index`.
     /// - Throws: `.positionNotHeld`; `.storage`, with `.diskFull` leaving the log as it was.
     public func truncate(after index: LogIndex) throws(JournalError) {
         try checkUsable()
+        precondition(!syncIsUnderWay, "a sync is under way; complete it first")
         guard let position = position(at: index) else { throw .positionNotHeld(index) }
         guard index < end.index else { return }
         // What stays has to be durable before the new segment says so.
@@ -108,46 +102,60 @@ extension JournalWriter {
     }
 
     /// Drops the whole log in favour of a snapshot that was fetched from the peer: the log is empty afterwards, and its
-    /// next entry is the one after `position`. It blocks until that is durable.
+    /// next entry is the one after `position`. It blocks until that is durable; `beginReset` does not.
     /// - Parameter position: the position of a snapshot that `SnapshotWriter.finish()` has made durable.
     /// - Throws: `.snapshotMissing`; `.storage`, with `.diskFull` leaving the log as it was.
     public func reset(to position: LogPosition) throws(JournalError) {
+        let removal = try completeReset(try beginReset(to: position).perform())
+        do throws(StorageError) { try removal.perform() } catch { throw fail(error) }
+    }
+
+    /// Hands out the part of a reset that blocks. Nothing may be appended before `completeReset`.
+    public func beginReset(to position: LogPosition) throws(JournalError) -> ResetRequest {
         try checkUsable()
-        let names = try attempt { () throws(StorageError) in try storage.list() }
-        guard names.contains(FileName.snapshot(named: position)) else { throw .snapshotMissing(position) }
-        try beginGeneration(after: position)
-        let old = segments.dropLast()
-        segments = segments.suffix(1)
+        return ResetRequest(
+            storage: storage, position: position, generation: generation + 1, segmentBytes: settings.segmentBytes)
+    }
+
+    /// Takes in the result of `ResetRequest.perform()`.
+    /// - Returns: the removal of the old files, to be performed on any thread.
+    /// - Throws: as `reset`.
+    public func completeReset(_ result: ResetResult) throws(JournalError) -> RemovalRequest {
+        try checkUsable()
+        let fresh: Segment
+        switch result.outcome {
+        case .success(let segment): fresh = segment
+        case .failure(.storage(let error)) where error.reason != .diskFull: throw fail(error)
+        case .failure(let error): throw error
+        }
+        let old = segments.filter { $0.first != fresh.first }
+        segments = []
+        begin(fresh)
         epochs = []
-        start = position
-        end = position
-        written = position
-        durable = position
-        try remove(old.filter { $0.first != position.index.next })
+        start = result.position
+        end = result.position
+        written = result.position
+        durable = result.position
+        return RemovalRequest(storage: storage, names: old.map(\.name).reversed())
     }
 
     /// Puts a new, empty segment after `position` in place, in one step and durably. From then on segments behind it are
     /// leftovers, and so are the entries from there on in the segment before it.
     func beginGeneration(after position: LogPosition) throws(JournalError) {
-        let first = position.index.next
-        let name = FileName.segment(named: first)
-        let temporary = name + FileName.temporarySuffix
-        let file = try createSegmentFile(temporary, bytes: settings.segmentBytes)
-        let header = SegmentHeader(
-            firstIndex: first, generation: generation + 1, previousEpoch: position.epoch, durable: position.index)
-        do {
-            try file.write(header.encoded().span.bytes, at: 0)
-            try file.sync()
-            try storage.rename(temporary, to: name)
-            try storage.syncDirectory()
-        } catch { throw fail(error) }
-        generation += 1
-        segments.append(
-            Segment(
-                first: first, name: name, file: file, bytes: settings.segmentBytes, generation: generation,
-                previousEpoch: position.epoch))
+        let made: Segment
+        do throws(StorageError) {
+            made = try makeFirstSegment(
+                storage, after: position, generation: generation + 1, bytes: settings.segmentBytes)
+        } catch { throw error.reason == .diskFull ? .storage(error) : fail(error) }
+        begin(made)
+    }
+
+    private func begin(_ segment: Segment) {
+        generation = segment.generation
+        segments.append(segment)
         writeOffset = SegmentFormat.headerBytes
         buffer = []
+        waitingSteps = []
         unsyncedFiles = []
         currentIsUnsynced = false
         directoryIsUnsynced = false
@@ -166,21 +174,59 @@ extension JournalWriter {
         do { for segment in segments.reversed() { try storage.remove(segment.name) } } catch { throw fail(error) }
     }
 
+    /// Hands out the part of a truncation that blocks. Everything has to be written, no sync be under way, and nothing
+    /// may be appended before `completeTruncation`.
+    /// - Throws: `.positionNotHeld`.
+    public func beginTruncation(after position: LogPosition) throws(JournalError) -> TruncationRequest {
+        try checkUsable()
+        precondition(!syncIsUnderWay && buffer.isEmpty && waitingSteps.isEmpty, "what stays has to be written")
+        guard self.position(at: position.index) == position else { throw .positionNotHeld(position.index) }
+        let files = unsyncedFiles + segments.suffix(1).map(\.file)
+        return TruncationRequest(
+            files: files,
+            reset: ResetRequest(
+                storage: storage, position: position, generation: generation + 1, segmentBytes: settings.segmentBytes))
+    }
+
+    /// Takes in the result of `TruncationRequest.perform()`.
+    /// - Returns: the removal of files that are leftovers now, to be performed on any thread.
+    public func completeTruncation(_ result: ResetResult) throws(JournalError) -> RemovalRequest {
+        try checkUsable()
+        let fresh: Segment
+        switch result.outcome {
+        case .success(let segment): fresh = segment
+        case .failure(.storage(let error)) where error.reason != .diskFull: throw fail(error)
+        case .failure(let error): throw error
+        }
+        let superseded = segments.filter { $0.first > fresh.first }
+        segments = segments.filter { $0.first < fresh.first }
+        begin(fresh)
+        epochs.removeAll { $0.index > result.position.index }
+        end = result.position
+        written = result.position
+        durable = result.position
+        return RemovalRequest(storage: storage, names: superseded.map(\.name).reversed())
+    }
+
     // MARK: - After a snapshot
 
     /// Forgets segments that a durable snapshot covers, except for `settings.retainedLogBytes`, and hands out the
     /// removal of their files, to be performed on any thread.
-    /// - Parameter snapshot: the index of a snapshot that `SnapshotWriter.finish()` has made durable.
+    /// - Parameters:
+    ///   - snapshot: the index of a snapshot that `SnapshotWriter.finish()` has made durable.
+    ///   - retained: how many bytes of what is covered are kept; nil for the setting.
     /// - Returns: nil where there is nothing to remove.
-    public func releaseSegments(coveredBy snapshot: LogIndex) -> RemovalRequest? {
+    public func releaseSegments(coveredBy snapshot: LogIndex, retaining bytes: Int? = nil) -> RemovalRequest? {
+        let limit = bytes ?? settings.retainedLogBytes
+        // What is not durable yet may still have to be renamed.
+        let covered = min(snapshot, durable.index)
         var retained = 0
         var keep = segments.count - 1
         while keep > 0,
-            segments[keep].first.number > snapshot.number + 1
-                || retained + segments[keep - 1].bytes <= settings.retainedLogBytes
+            segments[keep].first.number > covered.number + 1 || retained + segments[keep - 1].bytes <= limit
         {
             keep -= 1
-            if segments[keep + 1].first.number <= snapshot.number + 1 { retained += segments[keep].bytes }
+            if segments[keep + 1].first.number <= covered.number + 1 { retained += segments[keep].bytes }
         }
         guard keep > 0 else { return nil }
         let names = segments[..<keep].map(\.name)
@@ -189,6 +235,11 @@ extension JournalWriter {
             epoch: segments[0].previousEpoch, index: LogIndex(segments[0].first.number - 1))
         while epochs.count > 1, epochs[1].index <= start.index.next { epochs.removeFirst() }
         return RemovalRequest(storage: storage, names: names)
+    }
+
+    /// About how many bytes of log lie behind an entry, as whole segments.
+    public func bytes(after index: LogIndex) -> Int {
+        segments.drop { $0.first <= index }.reduce(0) { $0 + $1.bytes }
     }
 
     // MARK: - Reading
@@ -208,6 +259,15 @@ extension JournalWriter {
         return LogPosition(epoch: epochs[low - 1].epoch, index: index)
     }
 
+    /// The last position that this log shares with any log that holds `position`, where this one does not hold it but
+    /// reaches back so far: logs that agree on the epoch of an entry agree on all before it.
+    public func lastCommonPosition(with position: LogPosition) -> LogPosition? {
+        guard let own = epochs.lastIndex(where: { $0.epoch <= position.epoch }) else { return nil }
+        let last = own + 1 < epochs.count ? LogIndex(epochs[own + 1].index.number - 1) : end.index
+        let index = epochs[own].epoch == position.epoch ? min(last, position.index) : last
+        return index <= written.index ? LogPosition(epoch: epochs[own].epoch, index: index) : nil
+    }
+
     /// Reads what follows `position`, up to what is written. Nil where the log does not hold that position: the peer
     /// then needs a snapshot, or has entries of another history.
     /// - Complexity: the first entry takes a scan of its segment.
@@ -225,29 +285,104 @@ extension JournalWriter {
     }
 }
 
+/// A file of zeros, durable but for its name. Nothing is left of it where that fails.
+private func makeZeroed(
+    _ storage: any Storage, _ name: String, bytes: Int
+) throws(StorageError) -> any StorageFile {
+    let file = try storage.create(name, zeroedBytes: bytes)
+    do throws(StorageError) { try file.sync() } catch {
+        // File systems that allocate late notice a full disk only here; nothing refers to the file yet.
+        try? storage.remove(name)
+        throw error
+    }
+    return file
+}
+
+/// The first segment of a new generation, in place and durable.
+private func makeFirstSegment(
+    _ storage: any Storage, after position: LogPosition, generation: UInt64, bytes: Int
+) throws(StorageError) -> Segment {
+    let first = position.index.next
+    let name = FileName.segment(named: first)
+    let temporary = name + FileName.temporarySuffix
+    let file = try makeZeroed(storage, temporary, bytes: bytes)
+    let header = SegmentHeader(
+        firstIndex: first, generation: generation, previousEpoch: position.epoch, durable: position.index)
+    try file.write(header.encoded().span.bytes, at: 0)
+    try file.sync()
+    try storage.rename(temporary, to: name)
+    try storage.syncDirectory()
+    return Segment(
+        first: first, name: name, file: file, bytes: bytes, generation: generation, previousEpoch: position.epoch)
+}
+
 /// The making of a zero-filled segment; any thread may perform it.
 public struct SpareRequest: Sendable {
     let storage: any Storage
     let name: String
     let bytes: Int
+    /// An older one that is too small; it goes.
+    let replaced: String?
 
     /// Blocks until the zeros are on the disk. To be called once; the result goes to `JournalWriter.completeSpare`.
     public func perform() -> SpareResult {
-        do {
-            let file = try storage.create(name, zeroedBytes: bytes)
-            try file.sync()
-            return SpareResult(name: name, outcome: .success(file))
-        } catch {
-            try? storage.remove(name)
-            return SpareResult(name: name, outcome: .failure(error))
-        }
+        do throws(StorageError) {
+            if let replaced { try storage.remove(replaced) }
+            return SpareResult(name: name, bytes: bytes, outcome: .success(try makeZeroed(storage, name, bytes: bytes)))
+        } catch { return SpareResult(name: name, bytes: bytes, outcome: .failure(error)) }
     }
 }
 
 /// How the making of a segment went.
 public struct SpareResult: Sendable {
     let name: String
+    let bytes: Int
     let outcome: Result<any StorageFile, StorageError>
+}
+
+/// The part of a reset that blocks; any thread may perform it.
+public struct ResetRequest: Sendable {
+    let storage: any Storage
+    let position: LogPosition
+    let generation: UInt64
+    let segmentBytes: Int
+
+    /// Blocks until an empty log begins after the snapshot. To be called once; the result goes to
+    /// `JournalWriter.completeReset`.
+    public func perform() -> ResetResult { perform(needsSnapshot: true) }
+
+    func perform(needsSnapshot: Bool) -> ResetResult {
+        do throws(StorageError) {
+            if needsSnapshot, try !storage.list().contains(FileName.snapshot(named: position)) {
+                return ResetResult(position: position, outcome: .failure(.snapshotMissing(position)))
+            }
+            let segment = try makeFirstSegment(
+                storage, after: position, generation: generation, bytes: segmentBytes)
+            return ResetResult(position: position, outcome: .success(segment))
+        } catch { return ResetResult(position: position, outcome: .failure(.storage(error))) }
+    }
+}
+
+/// The part of a truncation that blocks; any thread may perform it.
+public struct TruncationRequest: Sendable {
+    let files: [any StorageFile]
+    let reset: ResetRequest
+
+    /// Blocks until the log ends where it is to end. To be called once; the result goes to
+    /// `JournalWriter.completeTruncation`.
+    public func perform() -> ResetResult {
+        // What stays has to be durable before the new segment says so.
+        do throws(StorageError) { for file in files { try file.sync() } } catch {
+            return ResetResult(position: reset.position, outcome: .failure(.storage(error)))
+        }
+        return reset.perform(needsSnapshot: false)
+    }
+}
+
+/// How a reset went.
+public struct ResetResult: Sendable {
+    let position: LogPosition
+    let outcome: Result<Segment, JournalError>
 }
 
 /// The removal of files that nothing needs any more; any thread may perform it, and a failure does no harm.
@@ -256,6 +391,11 @@ public struct RemovalRequest: Sendable {
     let names: [String]
 
     public func perform() throws(StorageError) {
-        for name in names { try storage.remove(name) }
+        for name in names {
+            do throws(StorageError) { try storage.remove(name) } catch {
+                // A segment that was dropped before it got its name.
+                guard error.reason == .notFound else { throw error }
+            }
+        }
     }
 }

@@ -6,25 +6,28 @@ public import TupleCore
 /// perform, while the owner goes on:
 ///
 ///     try writer.append(position, payload: bytes)            // loop, any number of times
-///     if let request = try writer.beginSync() {              // loop: one write; nil while a sync is under way
-///         let result = request.perform()                     // worker: fdatasync
+///     if let request = try writer.beginSync() {              // loop: nil while a sync is under way
+///         let result = request.perform()                     // worker: one write, fdatasync
 ///         let durable = try writer.completeSync(result)      // loop: release the answers up to here
 ///     }
 ///
-/// After a failed write or sync the disk's content is unknown: the writer then refuses everything with
-/// `.failedBefore`, and the process is to end. A full disk is not such a failure where it meets `append`.
+/// `append` itself touches the disk only where it needs a new segment and none was prepared: see `hasRoom` and
+/// `beginSpare`. After a failed write or sync the disk's content is unknown: the writer then refuses everything with
+/// `.failedBefore`, and the process is to end. A full disk is not such a failure where it meets the making of a segment.
 public final class JournalWriter {
     let storage: any Storage
     public let settings: JournalSettings
     var segments: [Segment]
     /// Where the next write goes in the last segment.
     var writeOffset: Int
-    /// Records that are not yet written.
+    /// Records of the last segment that are not yet handed out to be written.
     var buffer: [UInt8] = []
+    /// What is to be written before `buffer`: the rest of the segments before the last one, and their successors' names.
+    var waitingSteps: [DiskStep] = []
     /// Segments before the last one whose records are not yet synced.
     var unsyncedFiles: [any StorageFile] = []
     var directoryIsUnsynced = false
-    /// What was written since the last `beginSync`.
+    /// Whether the last segment was written since it was last handed out to be synced.
     var currentIsUnsynced = false
     var syncIsUnderWay = false
     var generation: UInt64
@@ -42,13 +45,10 @@ public final class JournalWriter {
     /// The last entry that is on stable storage.
     public internal(set) var durable: LogPosition
 
-    /// What is buffered at most before it is written without being asked.
-    static let maximumBufferBytes = 1_048_576
-
     enum Spare {
         case none
         case underWay
-        case ready(name: String, file: any StorageFile)
+        case ready(name: String, file: any StorageFile, bytes: Int)
     }
 
     init(
@@ -86,7 +86,6 @@ public final class JournalWriter {
         add(.entry, position, payload: payload)
         if epochs.isEmpty || end.epoch != position.epoch { epochs.append(position) }
         end = position
-        if buffer.count >= Self.maximumBufferBytes { try write() }
     }
 
     /// The same for an array of bytes.
@@ -97,19 +96,21 @@ public final class JournalWriter {
     /// What an entry's payload may be, in bytes.
     public static var maximumPayloadBytes: Int { SegmentFormat.maximumPayloadBytes }
 
-    /// Hands everything appended to the operating system, in one write, without syncing it: what `SyncPolicy.interval`
-    /// and `.never` wait for before an answer.
+    /// Whether an entry of so many payload bytes can be appended without waiting for the disk.
+    public func hasRoom(forPayloadBytes count: Int) -> Bool {
+        let footprint = SegmentFormat.footprint(payloadBytes: count)
+        if remainingBytes >= footprint { return true }
+        guard case .ready(_, _, let bytes) = spare else { return false }
+        return bytes >= SegmentFormat.headerBytes + footprint
+    }
+
+    /// Hands everything appended to the operating system before it returns, without syncing it. While a sync is under
+    /// way it does nothing.
     /// - Returns: the last entry that is written now.
     @discardableResult
     public func write() throws(JournalError) -> LogPosition {
-        try checkUsable()
-        guard !buffer.isEmpty else { return written }
-        let file = segments[segments.count - 1].file
-        do { try file.write(buffer.span.bytes, at: writeOffset) } catch { throw fail(error) }
-        writeOffset += buffer.count
-        buffer.removeAll(keepingCapacity: true)
-        currentIsUnsynced = true
-        written = end
+        guard let request = try beginWrite() else { return written }
+        try completeSync(request.perform())
         return written
     }
 
@@ -124,28 +125,43 @@ public final class JournalWriter {
 
     // MARK: - Syncing
 
-    /// Writes what was appended and hands out the sync that makes it durable. One may be under way at a time; what is
-    /// appended meanwhile waits for the next one, which is what forms groups.
-    /// - Returns: nil where a sync is under way, or where everything is durable.
-    public func beginSync() throws(JournalError) -> SyncRequest? {
+    /// Hands out the writing of what was appended and the sync that makes it durable. One may be under way at a time;
+    /// what is appended meanwhile waits for the next one, which is what forms groups.
+    /// - Returns: nil where one is under way, or where everything is durable.
+    public func beginSync() throws(JournalError) -> SyncRequest? { try begin(syncing: true) }
+
+    /// The same without the sync: what `SyncPolicy.interval` and `.never` wait for before an answer.
+    /// - Returns: nil where a request is under way, or where everything is written.
+    public func beginWrite() throws(JournalError) -> SyncRequest? { try begin(syncing: false) }
+
+    private func begin(syncing: Bool) throws(JournalError) -> SyncRequest? {
         try checkUsable()
         guard !syncIsUnderWay else { return nil }
-        try write()
-        guard currentIsUnsynced || directoryIsUnsynced || !unsyncedFiles.isEmpty else { return nil }
-        var files = unsyncedFiles
-        if currentIsUnsynced { files.append(segments[segments.count - 1].file) }
-        let request = SyncRequest(
-            storage: directoryIsUnsynced ? storage : nil, files: files, through: written, generation: generation)
-        unsyncedFiles = []
-        directoryIsUnsynced = false
-        currentIsUnsynced = false
+        let current = segments[segments.count - 1].file
+        if !buffer.isEmpty {
+            waitingSteps.append(.write(current, offset: writeOffset, bytes: buffer))
+            writeOffset += buffer.count
+            buffer = []
+            currentIsUnsynced = true
+        }
+        var steps = waitingSteps
+        waitingSteps = []
+        if syncing {
+            if currentIsUnsynced { unsyncedFiles.append(current) }
+            steps += unsyncedFiles.map { .sync($0) }
+            if directoryIsUnsynced { steps.append(.syncDirectory) }
+            unsyncedFiles = []
+            directoryIsUnsynced = false
+            currentIsUnsynced = false
+        }
+        guard !steps.isEmpty else { return nil }
         syncIsUnderWay = true
-        return request
+        return SyncRequest(storage: storage, steps: steps, isSyncing: syncing, through: end, generation: generation)
     }
 
     /// Takes in the result of `SyncRequest.perform()`.
     /// - Returns: the last entry that is durable now: answers up to it may go out.
-    /// - Throws: `.storage` where the sync failed. The process is then to end.
+    /// - Throws: `.storage` where the write or the sync failed. The process is then to end.
     @discardableResult
     public func completeSync(_ result: SyncResult) throws(JournalError) -> LogPosition {
         try checkUsable()
@@ -154,7 +170,9 @@ public final class JournalWriter {
         case .failure(let error): throw fail(error)
         case .success:
             // A sync from before a truncation says nothing about the entries that came in place of those it covered.
-            if result.generation == generation, result.through.index > durable.index { durable = result.through }
+            guard result.generation == generation else { return durable }
+            if result.through.index > written.index { written = result.through }
+            if result.isSyncing, result.through.index > durable.index { durable = result.through }
             return durable
         }
     }
@@ -189,29 +207,47 @@ public final class JournalWriter {
     }
 }
 
-/// The part of a sync that blocks; any thread may perform it.
+/// One thing to be done on the disk, in its turn.
+enum DiskStep: Sendable {
+    case write(any StorageFile, offset: Int, bytes: [UInt8])
+    case rename(String, to: String)
+    case sync(any StorageFile)
+    case syncDirectory
+}
+
+/// The part of writing and syncing that blocks; any thread may perform it.
 public struct SyncRequest: Sendable {
-    /// Set where names are to be made durable too.
-    let storage: (any Storage)?
-    let files: [any StorageFile]
+    let storage: any Storage
+    let steps: [DiskStep]
+    let isSyncing: Bool
     let through: LogPosition
     let generation: UInt64
 
-    /// Blocks until the entries are durable. To be called once; the result goes to `JournalWriter.completeSync`.
+    /// Blocks until the entries are written, and durable where that was asked for. To be called once; the result goes to
+    /// `JournalWriter.completeSync`.
     public func perform() -> SyncResult {
-        do {
-            for file in files { try file.sync() }
-            try storage?.syncDirectory()
-            return SyncResult(outcome: .success(()), through: through, generation: generation)
-        } catch {
-            return SyncResult(outcome: .failure(error), through: through, generation: generation)
-        }
+        do throws(StorageError) {
+            for step in steps {
+                switch step {
+                case .write(let file, let offset, let bytes): try file.write(bytes.span.bytes, at: offset)
+                case .rename(let name, let newName): try storage.rename(name, to: newName)
+                case .sync(let file): try file.sync()
+                case .syncDirectory: try storage.syncDirectory()
+                }
+            }
+            return result(.success(()))
+        } catch { return result(.failure(error)) }
+    }
+
+    private func result(_ outcome: Result<Void, StorageError>) -> SyncResult {
+        SyncResult(outcome: outcome, through: through, isSyncing: isSyncing, generation: generation)
     }
 }
 
-/// How a sync went.
+/// How writing and syncing went.
 public struct SyncResult: Sendable {
     public let outcome: Result<Void, StorageError>
     let through: LogPosition
+    let isSyncing: Bool
     let generation: UInt64
 }

@@ -61,6 +61,9 @@ public struct LogCursor: Sendable {
         return nil
     }
 
+    /// Reads no further than this entry.
+    public mutating func stop(at index: LogIndex) { through = min(through, index) }
+
     /// Lets the cursor see what was written since. `current` are the writer's segments.
     mutating func extend(_ current: [Segment], generation: UInt64, through: LogIndex) throws(JournalError) {
         guard generation == self.generation, through >= self.through else { throw .superseded }

@@ -43,8 +43,15 @@ public enum Recovery {
     public static func open(
         storage: any Storage, settings: JournalSettings = JournalSettings()
     ) throws(JournalError) -> RecoveredJournal {
-        let settings = try settings.validated()
         try attempt { () throws(StorageError) in try storage.lock() }
+        return try openLocked(storage: storage, settings: settings)
+    }
+
+    /// The same for a storage that is locked already: after ``quarantine(storage:)``.
+    public static func openLocked(
+        storage: any Storage, settings: JournalSettings = JournalSettings()
+    ) throws(JournalError) -> RecoveredJournal {
+        let settings = try settings.validated()
         var inventory = try Inventory.read(storage)
         let (base, plan) = try inventory.choose()
         var findings = inventory.findings + plan.findings
@@ -53,20 +60,27 @@ public enum Recovery {
             snapshot: base, snapshotPosition: base?.position ?? .zero, findings: findings, writer: writer)
     }
 
-    /// Removes log and snapshots, so that the server starts empty and fetches everything from its peer: the way out after
-    /// `.corrupt`. Durable records stay. The directory has to be locked by the failed `open` (or `Storage.lock`).
-    public static func discard(storage: any Storage) throws(JournalError) {
+    /// Sets log and snapshots aside, so that the server starts empty and fetches everything from its peer: the way out
+    /// after `.corrupt`. Durable records stay. The directory has to be locked.
+    /// - Returns: the names of the files.
+    public static func quarantine(storage: any Storage) throws(JournalError) -> [String] {
         do throws(StorageError) {
+            var moved: [String] = []
             // Snapshots last: without them a log that does not begin at 1 is refused, never taken for complete.
             let names = try storage.list().sorted()
             for name in names {
-                if case .segment = FileName.parse(name) { try storage.remove(name) }
+                guard case .segment = FileName.parse(name) else { continue }
+                try storage.setAside(name)
+                moved.append(name)
             }
             try storage.syncDirectory()
             for name in names {
-                if case .snapshot = FileName.parse(name) { try storage.remove(name) }
+                guard case .snapshot = FileName.parse(name) else { continue }
+                try storage.setAside(name)
+                moved.append(name)
             }
             try storage.syncDirectory()
+            return moved
         } catch { throw .storage(error) }
     }
 }

@@ -30,6 +30,11 @@ public protocol Storage: AnyObject, Sendable {
     /// Removes a name. Files that are open stay readable until they are released.
     func remove(_ name: String) throws(StorageError)
 
+    /// Moves a damaged file out of the way, to a place of its own beside the data (`quarantine`): it is not listed any
+    /// more, and kept for whoever wants to look at it.
+    /// - Throws: `.notFound`; `.alreadyExists` where too many files have been set aside already.
+    func setAside(_ name: String) throws(StorageError)
+
     /// Makes names durable.
     func syncDirectory() throws(StorageError)
 }
@@ -45,6 +50,9 @@ public protocol StorageFile: AnyObject, Sendable {
     /// Up to `count` bytes from `offset` on; fewer only where the file ends.
     func read(at offset: Int, count: Int) throws(StorageError) -> [UInt8]
 
+    /// Lets the next read of these bytes come from the device, not from a cache, where the system has a way to do that.
+    func forgetCache(at offset: Int, count: Int)
+
     /// Makes durable what was written before the call (`fdatasync`). A failure is final: which bytes are on the disk is
     /// unknown from then on, and another attempt may falsely succeed.
     func sync() throws(StorageError)
@@ -55,6 +63,7 @@ public struct StorageError: Error, Hashable, Sendable, CustomStringConvertible {
     /// What was attempted.
     public enum Operation: String, Hashable, Sendable {
         case lock, list, create, open, size, write, read, sync, rename, remove
+        case setAside = "set aside"
         case syncDirectory = "sync directory"
     }
 

@@ -40,6 +40,13 @@ public enum Event: Sendable {
     case snapshotInstalled(LogPosition)
     /// A search that ``Action/search(_:_:)`` handed out has ended, if only because it was cancelled.
     case searched(SearchID, SearchOutcome)
+    /// How this server's own disk is, where that has changed.
+    case disk(DiskCondition)
+    /// What ``Action/readJournal(_:after:bytes:)`` has found for the peer.
+    case journalRead(PeerID, JournalRun)
+    /// What ``Action/rewind(to:)`` has come to: the state at that position, of which the journal is the log now; nil
+    /// where the journal does not reach back there.
+    case rewound(ReplicatedState?)
     /// Everything that had arrived has been handed in: time to write, send and answer in one go.
     case flush
     /// A regular tick, a few for each heartbeat interval.
@@ -54,6 +61,13 @@ public enum Action: Sendable {
     case appendToJournal(first: LogPosition, entries: [JournalEntry])
     /// Make this state the beginning of the journal, durably, in place of all that was there.
     case installSnapshot(ReplicatedState)
+    /// Keep, durably and before any later action, whether this copy is known to differ from what it should be.
+    case markCopy(isSuspect: Bool)
+    /// Read about so many bytes of the entries after this position from the journal, for this peer; report
+    /// ``Event/journalRead(_:_:)``.
+    case readJournal(PeerID, after: LogPosition, bytes: Int)
+    /// Drop all entries after this position, durably, and report ``Event/rewound(_:)``.
+    case rewind(to: LogPosition)
     case sendToProxy(Frame)
     /// Close the connection to the proxy and connect anew.
     case reconnectToProxy
@@ -82,6 +96,24 @@ public struct JournalEntry: Sendable {
         self.position = position
         self.bytes = bytes
     }
+}
+
+/// How a server's disk is.
+public enum DiskCondition: Hashable, Sendable {
+    case well
+    /// There is room for no more log than what is prepared: what was taken in still fits, no further update may be.
+    case full
+    /// Entries wait that cannot be written, for the reason that the text gives.
+    case stuck(String)
+}
+
+/// What was read of the journal for a follower.
+public enum JournalRun: Sendable {
+    /// The entries after the position that was asked for; none where they are not written yet.
+    case entries([JournalEntry])
+    /// The journal does not hold that position. `common` is the last one that it shares with any log that does, where
+    /// it reaches back that far.
+    case lacking(common: LogPosition?)
 }
 
 /// Why a server stops.

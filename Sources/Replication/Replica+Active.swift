@@ -193,8 +193,11 @@ extension Replica {
                     status: .unknown,
                     message: "the outcome of this request is not kept any more; look whether it took effect"))
             return false
-        case .fresh: return true
+        case .fresh: break
         }
+        guard let refusal = updateRefusal else { return true }
+        answer(frame, Answer(status: .unavailable, message: refusal))
+        return false
     }
 
     /// Puts an update into the log with its outcome, and queues its answer.

@@ -1,4 +1,4 @@
-import TupleCore
+public import TupleCore
 import TupleStore
 import WireProtocol
 
@@ -12,7 +12,7 @@ struct Follower: Sendable {
     var progressAt: Instant
     var phase = Phase.greeting
     /// The last entry that was sent.
-    var sent = LogIndex.zero
+    var sent = LogPosition.zero
     /// It holds the log durably up to here.
     var durable = LogIndex.zero
     /// Bytes of entries sent and not yet acknowledged, with the index each frame ends at.
@@ -23,7 +23,21 @@ struct Follower: Sendable {
         /// Its log connection has not said hello.
         case greeting
         case snapshot(SnapshotEncoder)
+        /// It is told to go back to what its log shares with this one; it dials again when it has.
+        case rewinding
+        /// What it lacks is read from the journal.
+        case reading(Reading)
+        /// It is sent what is made, from memory.
         case streaming
+    }
+
+    enum Reading: Sendable {
+        /// It is not known yet whether the journal has what the follower lacks.
+        case locating
+        case underWay
+        case idle
+        /// What is next is not written yet; a tick asks again.
+        case paused
     }
 
     mutating func acknowledge(_ index: LogIndex, at now: Instant) {
@@ -37,7 +51,10 @@ struct Follower: Sendable {
 
     /// Whether it was sent entries that it has not confirmed.
     var owesConfirmation: Bool {
-        if case .streaming = phase { durable < sent } else { false }
+        switch phase {
+        case .greeting, .snapshot, .rewinding, .reading(.locating): false
+        case .reading(.underWay), .reading(.idle), .reading(.paused), .streaming: durable < sent.index
+        }
     }
 
     func owns(_ peer: PeerID) -> Bool { heartbeats == peer || log == peer }
@@ -108,27 +125,79 @@ extension Replica {
         sendMore(to: peer)
     }
 
-    /// From the log where it reaches back that far, else a snapshot of all.
+    /// From the log in memory where it reaches back that far, else from the journal, else a snapshot of all.
     private mutating func startStream(_ follower: inout Follower, from position: LogPosition) {
-        if position != .zero, active?.tail.contains(position) == true {
+        guard let peer = follower.log else { return }
+        follower.sent = position
+        if position == .zero {
+            sendSnapshot(to: &follower)
+        } else if active?.tail.contains(position) == true {
             follower.phase = .streaming
-            follower.sent = position.index
-            log(.info, "catch-up", [.init("server", follower.name), .init("from", position.index.number)])
-            if let peer = follower.log, let epoch = active?.epoch {
-                // Without entries: a follower that lacks nothing is asked for its word all the same.
-                let greeting = Append(previous: position, commit: active?.commit ?? .zero, entries: [])
-                actions.append(.sendToPeer(peer, greeting.frame(epoch: epoch)))
-            }
+            greet(follower, from: position)
         } else {
-            follower.phase = .snapshot(SnapshotEncoder(state))
-            follower.sent = state.position.index
-            log(
-                .info, "resync",
-                [
-                    .init("server", follower.name), .init("index", state.position.index.number),
-                    .init("pairs", state.space.count),
-                ])
+            follower.phase = .reading(.locating)
+            actions.append(.readJournal(peer, after: position, bytes: Bounds.appendBytes))
         }
+    }
+
+    /// Without entries: a follower that lacks nothing is asked for its word all the same.
+    private mutating func greet(_ follower: Follower, from position: LogPosition) {
+        guard let peer = follower.log, let active else { return }
+        log(.info, "catch-up", [.init("server", follower.name), .init("from", position.index.number)])
+        let greeting = Append(previous: position, commit: active.commit, entries: [])
+        actions.append(.sendToPeer(peer, greeting.frame(epoch: active.epoch)))
+    }
+
+    private mutating func sendSnapshot(to follower: inout Follower) {
+        follower.phase = .snapshot(SnapshotEncoder(state))
+        follower.sent = state.position
+        log(
+            .info, "resync",
+            [
+                .init("server", follower.name), .init("index", state.position.index.number),
+                .init("pairs", state.space.count),
+            ])
+    }
+
+    /// What the journal holds of what a follower lacks.
+    mutating func journalRead(_ run: JournalRun, for peer: PeerID) {
+        guard let id = follower(of: peer), var follower = active?.followers[id], follower.log == peer,
+            case .reading(let reading) = follower.phase
+        else { return }
+        switch (run, reading) {
+        case (.entries(let entries), .locating), (.entries(let entries), .underWay):
+            if case .locating = reading { greet(follower, from: follower.sent) }
+            follower.phase = .reading(entries.isEmpty ? .paused : .idle)
+            if !entries.isEmpty { send(entries[...], previous: follower.sent, to: &follower) }
+            active?.followers[id] = follower
+        case (.lacking(let common), .locating):
+            if let common, common.index < follower.sent.index, let epoch = active?.epoch {
+                // Its last entries are of a history that was left: it drops them and asks again.
+                follower.phase = .rewinding
+                log(.info, "rewind", [.init("server", id), .init("to", common.index.number)])
+                let greeting = Append(previous: common, commit: active?.commit ?? .zero, entries: [])
+                actions.append(.sendToPeer(peer, greeting.frame(epoch: epoch)))
+                active?.followers[id] = follower
+            } else {
+                sendSnapshot(to: &follower)
+                active?.followers[id] = follower
+                sendMore(to: peer)
+            }
+        case (.lacking, .underWay): followerLost(id, "the log that it reads is not kept any more")
+        case (_, .idle), (_, .paused): break
+        }
+    }
+
+    private mutating func send(
+        _ entries: ArraySlice<JournalEntry>, previous: LogPosition, to follower: inout Follower
+    ) {
+        guard let active, let peer = follower.log, let newest = entries.last?.position else { return }
+        let append = Append(previous: previous, commit: active.commit, entries: entries.map(\.bytes))
+        actions.append(.sendToPeer(peer, append.frame(epoch: active.epoch)))
+        let bytes = entries.reduce(0) { $0 + $1.bytes.count }
+        follower.sent = newest
+        follower.unacknowledged.append((newest.index, bytes))
+        follower.unacknowledgedBytes += bytes
     }
 
     /// Sends as much of a snapshot as may be on its way at once.
@@ -147,35 +216,48 @@ extension Replica {
                 break
             }
         }
+        // From here on it may be asked for what it was sent.
+        follower.progressAt = moment.instant
         self.active?.followers[id] = follower
     }
 
     /// Relays what each follower has not been sent yet, as far as its window allows.
     mutating func sendEntries() {
-        guard let epoch = active?.epoch else { return }
         for id in active?.followers.keys.sorted() ?? [] {
-            guard var follower = active?.followers[id], let peer = follower.log, case .streaming = follower.phase,
-                let last = active?.tail.last.index
-            else { continue }
-            if follower.durable == follower.sent { follower.progressAt = moment.instant }
-            while follower.sent < last, follower.unacknowledgedBytes < Bounds.windowBytes {
-                guard let run = active?.tail.entries(after: follower.sent, bytes: Bounds.appendBytes),
-                    let newest = run.entries.last?.position.index
+            guard var follower = active?.followers[id], let peer = follower.log, let tail = active?.tail else {
+                continue
+            }
+            if follower.durable == follower.sent.index { follower.progressAt = moment.instant }
+            if case .reading(.idle) = follower.phase, tail.contains(follower.sent) { follower.phase = .streaming }
+            while case .streaming = follower.phase, follower.sent.index < tail.last.index,
+                follower.unacknowledgedBytes < Bounds.windowBytes
+            {
+                guard let run = tail.entries(after: follower.sent.index, bytes: Bounds.appendBytes),
+                    run.previous == follower.sent
                 else {
-                    log(.warn, "follower-too-slow", [.init("server", id)])
-                    followerLost(id, "it fell behind the log that is kept")
+                    // Memory does not reach back so far any more.
+                    follower.phase = .reading(.idle)
                     break
                 }
-                let append = Append(
-                    previous: run.previous, commit: active?.commit ?? .zero, entries: run.entries.map(\.bytes))
-                actions.append(.sendToPeer(peer, append.frame(epoch: epoch)))
-                let bytes = run.entries.reduce(0) { $0 + $1.bytes.count }
-                follower.sent = newest
-                follower.unacknowledged.append((newest, bytes))
-                follower.unacknowledgedBytes += bytes
-                active?.followers[id] = follower
+                send(run.entries, previous: run.previous, to: &follower)
             }
+            if case .reading(.idle) = follower.phase, follower.unacknowledgedBytes < Bounds.windowBytes {
+                follower.phase = .reading(.underWay)
+                actions.append(.readJournal(peer, after: follower.sent, bytes: Bounds.appendBytes))
+            }
+            active?.followers[id] = follower
         }
+    }
+
+    /// The journal is to be kept from the entry after this one on, because a follower is going to need it: after a
+    /// snapshot that is on its way to it, or while it reads. Nil where memory will do.
+    public var journalNeededAfter: LogIndex? {
+        (active?.followers ?? [:]).values.compactMap { follower -> LogIndex? in
+            switch follower.phase {
+            case .snapshot, .reading(.underWay), .reading(.idle), .reading(.paused): follower.sent.index
+            case .greeting, .rewinding, .reading(.locating), .streaming: nil
+            }
+        }.min()
     }
 
     /// Keeps what followers still need, within bounds; what was acknowledged by all is kept up to the window's size, for
@@ -183,8 +265,10 @@ extension Replica {
     mutating func trimTail() {
         guard let active else { return }
         let isNeeded = active.followers.values.contains { follower in
-            if case .greeting = follower.phase { return false }
-            return follower.durable < active.tail.last.index
+            switch follower.phase {
+            case .greeting, .rewinding: return false
+            case .snapshot, .reading, .streaming: return follower.durable < active.tail.last.index
+            }
         }
         self.active?.tail.trim(toBytes: isNeeded ? Bounds.tailBytes : Bounds.windowBytes)
     }
@@ -241,7 +325,10 @@ extension Replica {
             if let silence {
                 followerLost(id, "silent for \(silence.wholeMilliseconds) ms")
             } else if follower.owesConfirmation {
-                let patience = required.contains(id) ? Timing.confirmationPatience : Timing.catchUpPatience
+                var patience = Timing.confirmationPatience
+                if !required.contains(id) {
+                    patience = follower.durable == .zero ? Timing.installationPatience : Timing.catchUpPatience
+                }
                 if moment.instant.duration(since: follower.progressAt) > patience {
                     followerLost(id, "it confirms nothing of the log")
                 }
@@ -252,6 +339,10 @@ extension Replica {
             self.active?.strangers[peer] = nil
             actions.append(.closePeer(peer))
         }
+        for (id, follower) in active.followers {
+            if case .reading(.paused) = follower.phase { self.active?.followers[id]?.phase = .reading(.idle) }
+        }
+        if isStuck { stepAside() }
         noteAbsentMembers()
         proposeInSync()
     }

@@ -84,7 +84,7 @@ extension Replica {
 
     private mutating func dialIfPossible() {
         guard mayFollow, let passive, case .waiting = passive.phase, !passive.target.address.isEmpty,
-            !isInstalling
+            !isInstalling, !isRewinding, !isStuck
         else { return }
         if let last = passive.lastDial, moment.instant.duration(since: last) < Timing.redial { return }
         let beats = nextPeer()
@@ -109,7 +109,7 @@ extension Replica {
         let isLog = passive.log == peer
         let hello = PeerHello(
             channel: isLog ? .log : .heartbeats, name: name, cluster: record.cluster,
-            position: isSuspect || isBlank ? .zero : state.position)
+            position: isSuspect || isBlank || wantsSnapshot ? .zero : state.position)
         actions.append(.sendToPeer(peer, hello.frame(epoch: passive.target.epoch)))
         if isLog { self.passive?.phase = .joining }
     }
@@ -180,13 +180,21 @@ extension Replica {
     private mutating func diverged(_ what: String) {
         log(.alert, "divergence", [.init("server", name), .init("what", what)])
         isSuspect = true
+        actions.append(.markCopy(isSuspect: true))
         linkLost("this copy has to be made anew")
+        // The proxy counts this server as one that holds the space until it hears otherwise.
+        proxyLost()
+        actions.append(.reconnectToProxy)
     }
 
     // MARK: The relayed log
 
     private mutating func receive(_ append: Append) {
         if case .joining = passive?.phase {
+            if append.entries.isEmpty, append.previous.index < state.position.index, durable == state.position.index {
+                rewind(to: append.previous)
+                return
+            }
             passive?.phase = .following
             log(.info, "following", [.init("active", passive?.target.name.name ?? "")])
         }
@@ -239,10 +247,6 @@ extension Replica {
             log(
                 .info, "resynced",
                 [.init("index", received.position.index.number), .init("pairs", received.space.count)])
-            if isSuspect {
-                log(.alert, "repaired", [.init("server", name), .init("from", passive?.target.name.name ?? "")])
-            }
-            isSuspect = false
         } catch {
             linkLost("its snapshot cannot be used: \(error)")
         }

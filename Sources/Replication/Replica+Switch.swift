@@ -10,7 +10,7 @@ extension Replica {
         lastProxyBeat = moment.instant
         let register = Register(
             name: name, address: settings.address, rule: settings.rule, activeEpoch: active?.epoch ?? .zero,
-            position: state.position, record: isBlank ? nil : record)
+            position: state.position, record: isBlank ? nil : record, holdsCopy: !isBlank && !isSuspect)
         actions.append(.sendToProxy(register.frame))
     }
 
@@ -43,6 +43,7 @@ extension Replica {
             case .shutdown: beginShutdown()
             case .stop: finish(.shutdown)
             case .resync: resyncOrdered()
+            case .trust: trusted()
             default: log(.warn, "unexpected-frame", [.init("from", "proxy"), .init("type", "\(frame.type)")])
             }
         } catch {
@@ -106,7 +107,7 @@ extension Replica {
     /// An operator has made this server the active one. The grant is for this connection, and so for this process: an
     /// earlier life's would not have come here.
     private mutating func appointed(_ granted: SwitchRecord) {
-        guard granted.active == name, active == nil, !isSuspect, !isBlank, let known = record,
+        guard granted.active == name, active == nil, isFit, !isBlank, let known = record,
             granted.cluster == known.cluster, granted.epoch > known.epoch
         else {
             adopt(granted)
@@ -145,7 +146,7 @@ extension Replica {
     /// Asks for the switch where the rules allow it: founding a cluster, coming back as the recorded active server, or in
     /// place of an active server that is out of reach.
     mutating func considerTakeOver() {
-        guard proxy == .registered, pendingSwitch == nil, active == nil, !isSuspect, !isFinished else { return }
+        guard proxy == .registered, pendingSwitch == nil, active == nil, isFit, !isFinished else { return }
         guard let reason = takeOverReason() else { return }
         if let last = lastTakeOverAsked, moment.instant.duration(since: last) < Timing.takeOverRetry { return }
         lastTakeOverAsked = moment.instant
@@ -193,14 +194,19 @@ extension Replica {
                 .init("server", name), .init("epoch", active?.epoch.number ?? 0),
                 .init("active", record.active), .init("newEpoch", record.epoch.number),
             ])
-        for follower in active?.followers.values.map({ $0 }) ?? [] { disconnect(follower) }
+        leaveOffice()
+        pendingSwitch = nil
+        mayFollow = settings.resync == .auto
+        follow(record)
+    }
+
+    /// Ceases to act as the active server.
+    mutating func leaveOffice() {
+        for follower in active?.followers.values.sorted(by: { $0.name < $1.name }) ?? [] { disconnect(follower) }
         for stranger in active?.strangers.keys.sorted(by: { $0.number < $1.number }) ?? [] {
             actions.append(.closePeer(stranger))
         }
         abandonSearches()
         active = nil
-        pendingSwitch = nil
-        mayFollow = settings.resync == .auto
-        follow(record)
     }
 }

@@ -28,8 +28,15 @@ public struct Replica {
     var passive: Passive?
     /// Whether it may become a follower by itself; an operator's word sets it where ``ReplicaSettings/resync`` is manual.
     var mayFollow: Bool
-    /// This copy must be replaced by a snapshot before it may serve: it was found to differ from the active server's.
-    var isSuspect = false
+    /// This copy must be replaced by a snapshot before it may serve: it was found damaged, or to differ from the active
+    /// server's. The data directory says so too, so that a restart changes nothing about it.
+    var isSuspect: Bool
+    /// How this server's disk is.
+    var disk = DiskCondition.well
+    /// The journal is on its way back to a position that it shares with the active server's.
+    var isRewinding = false
+    /// The journal could not be taken back so far: everything is asked for.
+    var wantsSnapshot = false
     /// Its data directory is new and no copy of the cluster has come into it yet. So long it keeps no record, and
     /// shows none: whoever has a record counts as a server that has its data.
     var isBlank: Bool
@@ -76,7 +83,11 @@ public struct Replica {
     /// - Parameters:
     ///   - state: what snapshot and journal gave; all of it durable.
     ///   - record: the last record it saw; nil where the directory is new.
-    public init(settings: ReplicaSettings, state: ReplicatedState, record: SwitchRecord?, at moment: Moment) {
+    ///   - isSuspect: the copy must not serve before it is replaced: see ``DurableCopy``.
+    public init(
+        settings: ReplicaSettings, state: ReplicatedState, record: SwitchRecord?, isSuspect: Bool = false,
+        at moment: Moment
+    ) {
         self.settings = settings
         self.state = state
         self.record = record
@@ -85,6 +96,7 @@ public struct Replica {
         durable = state.position.index
         mayFollow = settings.resync == .auto || record == nil
         isBlank = record == nil
+        self.isSuspect = isSuspect
     }
 
     var name: NodeID { settings.name }
@@ -108,6 +120,9 @@ public struct Replica {
         case .durable(let index): durable(upTo: index)
         case .snapshotInstalled(let position): snapshotInstalled(position)
         case .searched(let id, let outcome): searched(id, outcome)
+        case .disk(let condition): diskChanged(condition)
+        case .journalRead(let peer, let run): journalRead(run, for: peer)
+        case .rewound(let state): rewound(state)
         case .flush: flush()
         case .tick: tick()
         }
@@ -156,7 +171,7 @@ public struct Replica {
     /// Everything that was decided in this step goes out: journal and followers in parallel, then the answers whose
     /// entries are safe.
     private mutating func flush() {
-        if !isInstalling, let first = unjournaled.first {
+        if !isInstalling, !isRewinding, let first = unjournaled.first {
             actions.append(.appendToJournal(first: first.position, entries: unjournaled))
             unjournaled = []
         }
@@ -164,7 +179,7 @@ public struct Replica {
     }
 
     private mutating func durable(upTo index: LogIndex) {
-        guard !isInstalling, index > durable, index <= state.position.index else { return }
+        guard !isInstalling, !isRewinding, index > durable, index <= state.position.index else { return }
         durable = index
         if active != nil { advanceCommit() }
         acknowledge()
@@ -174,9 +189,15 @@ public struct Replica {
         guard isInstalling else { return }
         isInstalling = false
         durable = position.index
+        wantsSnapshot = false
         if isBlank, let record {
             isBlank = false
             actions.append(.remember(record))
+        }
+        if isSuspect {
+            isSuspect = false
+            actions.append(.markCopy(isSuspect: false))
+            log(.alert, "repaired", [.init("server", name), .init("from", passive?.target.name.name ?? "")])
         }
         if proxy != .down { actions.append(.sendToProxy(Frame(Header(.holding)))) }
         acknowledge()
@@ -227,7 +248,7 @@ public struct Replica {
     private var activity: String {
         if let active { return active.stopping == nil ? "serving" : "stopping" }
         guard let passive else { return "waiting" }
-        if isInstalling { return "resyncing" }
+        if isInstalling || isRewinding { return "resyncing" }
         return switch passive.phase {
         case .waiting: mayFollow ? "joining" : "waiting"
         case .dialing, .joining: "joining"

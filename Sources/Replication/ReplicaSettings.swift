@@ -61,6 +61,8 @@ enum Timing {
     static let confirmationPatience = Duration.milliseconds(2_000)
     /// The same for a server that is not in the set: nobody waits for it.
     static let catchUpPatience = Duration.milliseconds(30_000)
+    /// The same for one that has been sent a snapshot and writes it to its disk.
+    static let installationPatience = Duration.seconds(600)
     /// How long a passive server that waits for the log's beginning, or for a snapshot's next part, hears nothing on the
     /// log connection before it dials anew.
     static let logPatience = Duration.milliseconds(2_000)

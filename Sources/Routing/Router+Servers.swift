@@ -121,7 +121,7 @@ extension Router {
         servers[link]?.record = register.record
         servers[link]?.activeEpoch = register.activeEpoch
         if register.record != nil, register.name == unconfirmedFounder { unconfirmedFounder = nil }
-        servers[link]?.isEligible = register.record != nil || register.name == unconfirmedFounder
+        servers[link]?.isEligible = register.holdsCopy || register.name == unconfirmedFounder
         log(
             .info, "server-registered",
             [
@@ -183,10 +183,10 @@ extension Router {
             record = nil
         }
         if isRebuilding { rebuild() }
-        guard var record, register.record == nil, register.name != unconfirmedFounder,
+        guard var record, !register.holdsCopy, register.name != unconfirmedFounder,
             record.inSync.contains(register.name)
         else { return }
-        // Its data directory is new: it does not hold what it is recorded to hold.
+        // Its data directory is new, or damaged: it does not hold what it is recorded to hold.
         log(.alert, "copy-lost", [.init("server", register.name)])
         guard register.name != record.active else { return }
         record.inSync.removeAll { $0 == register.name }

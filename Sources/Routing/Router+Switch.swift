@@ -209,7 +209,7 @@ extension Router {
         guard let record else { return "there is no cluster yet" }
         guard shutdown == nil else { return "the service is shutting down" }
         let candidates = servers.filter { _, server in
-            guard let name = server.name, name != record.active else { return false }
+            guard let name = server.name, name != record.active || route == nil else { return false }
             return wanted.map { $0 == name } ?? record.inSync.contains(name)
         }
         guard let (link, server) = candidates.min(by: { $0.key < $1.key }), let target = server.name else {
@@ -225,7 +225,7 @@ extension Router {
         }
         // The old active server holds every acknowledged write too, if it is there: should the new one be lost at once, it
         // may come back.
-        let inSync = isSafe ? record.inSync.filter { route != nil || $0 != record.active } : [target]
+        let inSync = isSafe ? record.inSync.filter { route != nil || $0 != record.active || $0 == target } : [target]
         let changed = SwitchRecord(
             cluster: record.cluster, epoch: record.epoch.next, version: record.version + 1, active: target,
             inSync: inSync, rule: record.rule)
@@ -235,6 +235,7 @@ extension Router {
                 .init("server", target), .init("from", record.active), .init("epoch", changed.epoch.number),
                 .init("dataLossAccepted", !isSafe),
             ])
+        if !server.isEligible { actions.append(.sendToServer(link, Frame(Header(.trust)))) }
         routeLost()
         install(changed, link, Router.unasked)
         return nil

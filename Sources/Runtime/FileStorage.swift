@@ -6,6 +6,9 @@ public import Journal
 /// Descriptors are opened relative to the directory's own, so that renaming a directory above it does no harm.
 public final class FileStorage: Storage {
     private static let lockName = "lock"
+    private static let quarantineName = "quarantine"
+    /// Damage that often is a broken disk, and no reason to fill it with what is broken.
+    private static let maximumQuarantinedFiles = 1_000
     private static let zeroChunkBytes = 1_048_576
 
     /// The directory's path, for messages.
@@ -107,6 +110,24 @@ public final class FileStorage: Storage {
         guard unlinkat(directory.number, name, 0) == 0 else { throw Self.error(.remove, name) }
     }
 
+    public func setAside(_ name: String) throws(StorageError) {
+        try Self.check(name, .setAside)
+        guard mkdirat(directory.number, Self.quarantineName, 0o700) == 0 || errno == EEXIST else {
+            throw Self.error(.setAside, name)
+        }
+        // The lock keeps others out, so a name that is free stays free.
+        for number in 1...Self.maximumQuarantinedFiles {
+            let place = "\(Self.quarantineName)/\(name).\(number)"
+            var status = stat()
+            if fstatat(directory.number, place, &status, AT_SYMLINK_NOFOLLOW) == 0 { continue }
+            guard errno == ENOENT, renameat(directory.number, name, directory.number, place) == 0 else {
+                throw Self.error(.setAside, name)
+            }
+            return
+        }
+        throw StorageError(.setAside, name: name, reason: .alreadyExists, errorNumber: EEXIST)
+    }
+
     public func syncDirectory() throws(StorageError) {
         guard fsync(directory.number) == 0 else { throw Self.error(.syncDirectory, path) }
     }
@@ -194,6 +215,11 @@ private final class PosixFile: StorageFile {
         }
         if let failure { throw failure }
         return bytes
+    }
+
+    func forgetCache(at offset: Int, count: Int) {
+        // Advice: where the system does not take it, the cache is read.
+        _ = posix_fadvise(descriptor.number, off_t(offset), off_t(count), POSIX_FADV_DONTNEED)
     }
 
     func sync() throws(StorageError) {

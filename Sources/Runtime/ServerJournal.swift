@@ -2,224 +2,430 @@ package import Journal
 package import Replication
 package import TupleCore
 package import TupleStore
-import WireProtocol
 
 /// A server's durable copy: journal, snapshots and the last switch record it saw, in its data directory.
 ///
-/// Entries are collected while the loop hands out events, written once an iteration, and synced on another thread; how
-/// far the log is durable comes back by `onDurable`.
+/// Entries are collected while the loop hands out events, written and synced once an iteration on a thread of their own;
+/// how far the log is durable comes back by `onDurable`. Nothing here waits for the disk on the loop's thread but
+/// ``remember(_:)``, which is rare: what has no place yet waits in memory, and how things stand is told by `onDisk`.
 package final class ServerJournal {
     /// How much log is written before the state is put into a snapshot, so that a restart need not read more.
     static let snapshotEveryBytes = 64 * 1_048_576
-
-    /// What a data directory held.
-    package struct Recovered {
-        package var state: ReplicatedState
-        package var record: SwitchRecord?
-        package var warnings: [String]
-    }
+    /// How long after the disk was found full it is tried again.
+    static let retryInterval = Duration.milliseconds(500)
+    /// A write or sync that takes longer than this counts as one that hangs.
+    static let patience = Duration.seconds(3)
+    /// How much log is kept for a follower that takes a snapshot or reads, beyond what is kept anyway.
+    static let maximumPinnedBytes = 8 << 30
 
     package var onDurable: ((LogIndex) -> Void)?
     package var onInstalled: ((LogPosition) -> Void)?
+    package var onDisk: ((DiskCondition) -> Void)?
+    package var onRead: ((PeerID, JournalRun) -> Void)?
+    package var onRewound: ((ReplicatedState?) -> Void)?
     /// The disk cannot be trusted any more: what happened, in words. The server must end.
     package var onFailure: ((String) -> Void)?
 
-    private let loop: EventLoop
-    private let storage: FileStorage
+    let loop: EventLoop
+    let storage: any Storage
     private let policy: SyncPolicy
-    private var writer: JournalWriter
+    var writer: JournalWriter
     private var member: DurableRecord
-    private var isSyncing = false
-    private var isDirty = false
-    private var bytesSinceSnapshot = 0
-    private var isSnapshotting = false
-    /// A peer's state that waits until a snapshot of the old one is out of the way.
-    private var waitingInstall: ReplicatedState?
-    private var syncTimer: Timer?
+    private var mark: DurableRecord
 
-    /// Opens `path`, creating it where it is missing, and recovers what it holds.
-    package static func open(
-        _ path: String, rule: ElementRule, policy: SyncPolicy, on loop: EventLoop
-    ) throws(JournalError) -> (ServerJournal, Recovered) {
-        let storage: FileStorage
-        do throws(StorageError) { storage = try FileStorage(path: path) } catch { throw .storage(error) }
-        var journal = try Recovery.open(storage: storage, settings: JournalSettings(syncPolicy: policy))
-        let member = try DurableRecord(storage: storage, name: "member")
-        var record: SwitchRecord?
-        if let payload = member.payload {
-            var reader = ByteReader(payload)
-            do throws(DecodingError) { record = try reader.record() } catch {
-                throw .corrupt(Finding(.badDurableRecord, file: "member.record", offset: 0))
-            }
-        }
-        var state = ReplicatedState(rule: record?.rule ?? rule)
-        var bytes = 0
-        if var snapshot = journal.snapshot {
-            var decoder = SnapshotDecoder()
-            var whole: ReplicatedState?
-            while let chunk = try snapshot.next() {
-                do throws(SnapshotError) { whole = try decoder.append(chunk) } catch {
-                    throw .corrupt(Finding(.badSnapshot, file: snapshot.name))
-                }
-            }
-            guard let whole else { throw .corrupt(Finding(.badSnapshot, file: snapshot.name)) }
-            state = whole
-            journal.snapshot = nil
-        }
-        var cursor = try journal.records()
-        while let found = try cursor.next() {
-            bytes += found.payload.count
-            do throws(DecodingError) {
-                let entry = try LogEntry(decoding: found.payload[...])
-                do throws(ReplicatedState.ApplyError) { try state.apply(entry) } catch {
-                    throw .invalid("entry")
-                }
-            } catch {
-                throw .corrupt(Finding(.badRecordBody, file: path, index: found.position.index))
-            }
-        }
-        let opened = ServerJournal(loop: loop, storage: storage, policy: policy, writer: journal.writer, member: member)
-        opened.bytesSinceSnapshot = bytes
-        return (opened, Recovered(state: state, record: record, warnings: journal.warnings.map { "\($0)" }))
+    /// Groups of entries, and what must not run beside them.
+    private let commits: DiskThread
+    /// Segments made ahead.
+    private let spares: DiskThread
+    /// Snapshots.
+    let bulk: DiskThread
+    /// What is read for followers.
+    let reads: DiskThread
+
+    /// Entries that the writer has not taken in, because the next segment is not there.
+    private var queue: [JournalEntry] = []
+    private var queueBegin = 0
+    private var isGroupUnderWay = false
+    private var groupBegan = Instant(nanoseconds: 0)
+    private var isSyncDue = false
+    private var isHanging = false
+    private var isFull = false
+    private var isMakingSpare = false
+    private var spareBegan = Instant(nanoseconds: 0)
+    private var told = DiskCondition.well
+
+    var bytesSinceSnapshot = 0
+    var snapshotIndex: LogIndex
+    var isSnapshotting = false
+    private var neededAfter: LogIndex?
+    /// What takes the place of the log, once nothing else is under way.
+    private var replacement: Replacement?
+    private var isReplacing = false
+    private var cursors: [PeerID: LogCursor] = [:]
+    private var syncTimer: Timer?
+    private var watch: Timer?
+
+    private enum Replacement {
+        case install(ReplicatedState)
+        case rewind(LogPosition)
     }
 
-    private init(
-        loop: EventLoop, storage: FileStorage, policy: SyncPolicy, writer: JournalWriter, member: DurableRecord
-    ) {
+    package init(_ copy: DurableCopy, storage: any Storage, policy: SyncPolicy, on loop: EventLoop) {
         self.loop = loop
         self.storage = storage
         self.policy = policy
-        self.writer = writer
-        self.member = member
+        writer = copy.writer
+        member = copy.member
+        mark = copy.mark
+        bytesSinceSnapshot = copy.logBytes
+        snapshotIndex = copy.snapshot.index
+        commits = DiskThread(on: loop)
+        spares = DiskThread(on: loop)
+        bulk = DiskThread(on: loop)
+        reads = DiskThread(on: loop)
         if case .interval(let interval) = policy {
-            let timer = Timer(on: loop) { [weak self] in self?.beginSync() }
+            let timer = Timer(on: loop) { [weak self] in
+                self?.isSyncDue = true
+                self?.pump()
+            }
             timer.schedule(after: interval, repeatingEvery: interval)
             syncTimer = timer
         }
+        let watch = Timer(on: loop) { [weak self] in self?.look() }
+        watch.schedule(after: Self.retryInterval, repeatingEvery: Self.retryInterval)
+        self.watch = watch
     }
 
     /// Keeps the record durably; returns when that is done.
     package func remember(_ record: SwitchRecord) {
-        var bytes = ByteWriter()
-        bytes.record(record)
-        attempt { () throws(JournalError) in try member.write(bytes.bytes) }
+        attempt { () throws(JournalError) in try DurableCopy.write(record, to: &member) }
     }
 
-    /// Takes entries in; they are written by the next ``flush(_:)``.
+    /// Keeps durably whether the copy is known to be wrong; returns when that is done.
+    package func markCopy(isSuspect: Bool) {
+        attempt { () throws(JournalError) in try DurableCopy.write(isSuspect: isSuspect, to: &mark) }
+    }
+
+    // MARK: Entries
+
+    /// Takes entries in; they are written by the next ``flush(_:neededAfter:)``.
     package func append(_ entries: [JournalEntry]) {
-        attempt { () throws(JournalError) in
-            for entry in entries {
-                try writer.append(JournalRecord(entry.position, payload: entry.bytes))
-                bytesSinceSnapshot += entry.bytes.count
-            }
-        }
-        isDirty = true
+        queue += entries
+        for entry in entries { bytesSinceSnapshot += entry.bytes.count }
     }
 
     /// Writes what has come in since the last call, and lets it become durable.
     ///
-    /// - Parameter state: the state that all entries so far have made; kept for a snapshot when it is time for one.
-    package func flush(_ state: ReplicatedState) {
-        guard isDirty else { return }
-        isDirty = false
-        switch policy {
-        case .always: beginSync()
-        case .interval, .never:
-            guard let written = attempt({ () throws(JournalError) in try writer.write() }) else { return }
-            loop.soon { [weak self] in self?.onDurable?(written.index) }
-        }
-        keepSpare()
-        if bytesSinceSnapshot >= ServerJournal.snapshotEveryBytes { takeSnapshot(of: state) }
+    /// - Parameters:
+    ///   - state: the state that all entries so far have made; kept for a snapshot when it is time for one.
+    ///   - neededAfter: the log is kept from the entry after this one on.
+    package func flush(_ state: ReplicatedState, neededAfter: LogIndex?) {
+        self.neededAfter = neededAfter
+        pump()
+        if bytesSinceSnapshot >= Self.snapshotEveryBytes { takeSnapshot(of: state) }
     }
 
-    /// Has the next segment zeroed before it is needed, so that no append waits for that.
-    private func keepSpare() {
-        guard let request = attempt({ () throws(JournalError) in try writer.beginSpare() }) ?? nil else { return }
-        loop.offload({ request.perform() }) { [weak self] result in
-            guard let self else { return }
-            self.attempt { () throws(JournalError) in try self.writer.completeSpare(result) }
-        }
-    }
-
-    private func beginSync() {
-        guard !isSyncing, let request = attempt({ () throws(JournalError) in try writer.beginSync() }) ?? nil else {
+    /// Lets go on what can.
+    private func pump() {
+        guard replacement == nil, !isReplacing else {
+            replace()
             return
         }
-        isSyncing = true
-        loop.offload({ request.perform() }) { [weak self] result in
-            guard let self else { return }
-            self.isSyncing = false
-            guard let durable = self.attempt({ () throws(JournalError) in try self.writer.completeSync(result) })
-            else { return }
-            if self.policy == .always {
-                self.onDurable?(durable.index)
-                self.beginSync()
+        takeIn()
+        keepSpare()
+        beginGroup()
+        tell()
+    }
+
+    private func takeIn() {
+        attempt { () throws(JournalError) in
+            while queueBegin < queue.count, writer.hasRoom(forPayloadBytes: queue[queueBegin].bytes.count) {
+                try writer.append(JournalRecord(queue[queueBegin].position, payload: queue[queueBegin].bytes))
+                queue[queueBegin].bytes = []
+                queueBegin += 1
             }
         }
+        if queueBegin == queue.count {
+            queue.removeAll(keepingCapacity: true)
+            queueBegin = 0
+        }
+    }
+
+    private func beginGroup() {
+        guard !isGroupUnderWay else { return }
+        let found = attempt { () throws(JournalError) -> SyncRequest? in
+            switch policy {
+            case .always: try writer.beginSync()
+            case .interval: isSyncDue ? try writer.beginSync() : try writer.beginWrite()
+            case .never: try writer.beginWrite()
+            }
+        }
+        guard let request = found ?? nil else { return }
+        isSyncDue = false
+        isGroupUnderWay = true
+        groupBegan = loop.now
+        commits.perform({ request.perform() }) { [weak self] result in
+            guard let self else { return }
+            self.isGroupUnderWay = false
+            self.isHanging = false
+            guard let durable = self.attempt({ () throws(JournalError) in try self.writer.completeSync(result) })
+            else { return }
+            self.onDurable?(self.policy == .always ? durable.index : self.writer.written.index)
+            self.pump()
+        }
+    }
+
+    /// Has the next segment zeroed before it is needed, so that no entry waits for that.
+    private func keepSpare(isRetry: Bool = false) {
+        guard !isMakingSpare, isRetry || !isFull else { return }
+        let next = queueBegin < queue.count ? queue[queueBegin].bytes.count : 0
+        let found = attempt { () throws(JournalError) in try writer.beginSpare(forPayloadBytes: next) }
+        guard let request = found ?? nil else { return }
+        isMakingSpare = true
+        spareBegan = loop.now
+        spares.perform({ request.perform() }) { [weak self] result in
+            guard let self else { return }
+            self.isMakingSpare = false
+            do throws(JournalError) {
+                try self.writer.completeSpare(result)
+                self.isFull = false
+            } catch {
+                guard error.isDiskFull else {
+                    self.onFailure?("\(error)")
+                    return
+                }
+                self.isFull = true
+                self.release(retaining: 0)
+            }
+            self.pump()
+        }
+    }
+
+    /// What time alone brings: a full disk may have room again, and a disk that does not answer has to be told of.
+    private func look() {
+        if isGroupUnderWay, loop.now.duration(since: groupBegan) > Self.patience { isHanging = true }
+        if isMakingSpare, queueBegin < queue.count, loop.now.duration(since: spareBegan) > Self.patience {
+            isHanging = true
+        }
+        if isFull { keepSpare(isRetry: true) }
+        pump()
+    }
+
+    private func tell() {
+        var condition = isFull ? DiskCondition.full : .well
+        if isFull, queueBegin < queue.count { condition = .stuck("it is full") }
+        if isHanging { condition = .stuck("a write or sync has not ended for \(Self.patience.wholeMilliseconds) ms") }
+        guard condition != told else { return }
+        told = condition
+        onDisk?(condition)
     }
 
     // MARK: Snapshots
 
-    private static func write(_ state: ReplicatedState, to storage: FileStorage) -> Result<Void, JournalError> {
-        do throws(JournalError) {
-            var writer = try SnapshotWriter(storage: storage, position: state.position)
-            var encoder = SnapshotEncoder(state)
-            while let chunk = encoder.next() { try writer.add(chunk) }
-            try writer.finish()
-            return .success(())
-        } catch { return .failure(error) }
+    private static func write(_ state: ReplicatedState, to storage: any Storage) -> Result<Void, JournalError> {
+        do throws(JournalError) { return .success(try DurableCopy.write(state, to: storage)) } catch {
+            return .failure(error)
+        }
     }
 
     private func takeSnapshot(of state: ReplicatedState) {
-        guard !isSnapshotting else { return }
+        guard !isSnapshotting, replacement == nil, !isReplacing else { return }
         isSnapshotting = true
         bytesSinceSnapshot = 0
         let storage = storage
-        loop.offload({ ServerJournal.write(state, to: storage) }) { [weak self] result in
+        bulk.perform({ Self.write(state, to: storage) }) { [weak self] result in
             guard let self else { return }
             self.isSnapshotting = false
-            if let waiting = self.waitingInstall {
-                self.waitingInstall = nil
-                self.install(waiting)
+            switch result {
+            case .success:
+                self.snapshotIndex = state.position.index
+                self.release(retaining: nil)
+            case .failure(let error) where error.isDiskFull:
+                // The log goes on without it; the next one is taken when as much again has been written.
+                break
+            case .failure(let error):
+                self.onFailure?("\(error)")
                 return
             }
-            guard self.attempt({ () throws(JournalError) in try result.get() }) != nil,
-                let removal = self.writer.releaseSegments(coveredBy: state.position.index)
-            else { return }
-            // Files that stay behind cost room, no more: the next release takes them.
-            self.loop.offload({ (try? removal.perform()) != nil }) { _ in }
+            self.pump()
         }
     }
 
-    /// Makes `state`, which a peer has sent, the beginning of the journal.
-    package func install(_ state: ReplicatedState) {
-        guard !isSnapshotting else {
-            waitingInstall = state
-            return
+    /// Drops log that the snapshot covers, but for what is kept for followers.
+    private func release(retaining bytes: Int?) {
+        var covered = snapshotIndex
+        if let neededAfter, !isFull, writer.bytes(after: neededAfter) <= Self.maximumPinnedBytes {
+            covered = min(covered, neededAfter)
         }
-        isSnapshotting = true
-        let storage = storage
-        loop.offload({ ServerJournal.write(state, to: storage) }) { [weak self] result in
-            guard let self else { return }
-            self.isSnapshotting = false
-            let done: Void? = self.attempt { () throws(JournalError) in
-                try result.get()
-                try self.writer.reset(to: state.position)
-            }
-            guard done != nil else { return }
-            self.bytesSinceSnapshot = 0
-            self.onInstalled?(state.position)
+        guard let removal = writer.releaseSegments(coveredBy: covered, retaining: bytes) else { return }
+        // Files that stay behind cost room, no more: recovery takes them.
+        bulk.perform({ (try? removal.perform()) != nil }) { _ in }
+    }
+
+    // MARK: Another log in place of this one
+
+    /// Makes `state`, which a peer has sent, the beginning of the journal.
+    package func install(_ state: ReplicatedState) { begin(.install(state)) }
+
+    /// Drops all entries after `position`.
+    package func rewind(to position: LogPosition) { begin(.rewind(position)) }
+
+    private func begin(_ replacement: Replacement) {
+        self.replacement = replacement
+        queue = []
+        queueBegin = 0
+        cursors = [:]
+        pump()
+    }
+
+    private func replace() {
+        guard let replacement, !isReplacing, !isSnapshotting, !isGroupUnderWay else { return }
+        isReplacing = true
+        self.replacement = nil
+        switch replacement {
+        case .install(let state): carryOutInstall(state)
+        case .rewind(let position): carryOutRewind(position)
         }
     }
+
+    private func carryOutInstall(_ state: ReplicatedState) {
+        let storage = storage
+        let found = attempt { () throws(JournalError) in try writer.beginReset(to: state.position) }
+        guard let reset = found else { return }
+        bulk.perform({ () -> (Result<Void, JournalError>, ResetResult?) in
+            let written = Self.write(state, to: storage)
+            guard case .success = written else { return (written, nil) }
+            return (written, reset.perform())
+        }) { [weak self] written, result in
+            guard let self else { return }
+            self.isReplacing = false
+            do throws(JournalError) {
+                try written.get()
+                guard let result else { return }
+                let removal = try self.writer.completeReset(result)
+                self.bulk.perform({ (try? removal.perform()) != nil }) { _ in }
+                self.bytesSinceSnapshot = 0
+                self.snapshotIndex = state.position.index
+                self.onInstalled?(state.position)
+                self.pump()
+            } catch {
+                guard error.isDiskFull else {
+                    self.onFailure?("\(error)")
+                    return
+                }
+                self.isFull = true
+                self.tell()
+                // Another attempt with every look at the disk.
+                self.loop.after(Self.retryInterval) { [weak self] in self?.begin(.install(state)) }
+            }
+        }
+    }
+
+    /// Reads the state at `position` from the directory, then cuts the log there.
+    private func carryOutRewind(_ position: LogPosition) {
+        let found: Void? = attempt { () throws(JournalError) in
+            // What was taken in and not written is among what is dropped, but files have to be as the writer says.
+            guard let request = try writer.beginWrite() else { return }
+            try writer.completeSync(request.perform())
+        }
+        guard found != nil else { return }
+        let base = LogPosition(epoch: writer.position(at: snapshotIndex)?.epoch ?? .zero, index: snapshotIndex)
+        guard snapshotIndex <= position.index, var cursor = writer.cursor(after: base),
+            let truncation = try? writer.beginTruncation(after: position)
+        else {
+            endRewind(nil)
+            return
+        }
+        cursor.stop(at: position.index)
+        let (storage, start) = (storage, cursor)
+        let rule = ruleOfEmptyState
+        bulk.perform({ () -> (ReplicatedState, ResetResult)? in
+            var cursor = start
+            do throws(JournalError) {
+                var state = ReplicatedState(rule: rule)
+                if base != .zero {
+                    var snapshot = try SnapshotReader(storage: storage, position: base)
+                    state = try DurableCopy.read(&snapshot)
+                }
+                _ = try DurableCopy.apply(&cursor, to: &state)
+                guard state.position == position else { return nil }
+                return (state, truncation.perform())
+            } catch { return nil }
+        }) { [weak self] result in
+            guard let self else { return }
+            guard let (state, truncated) = result else {
+                self.endRewind(nil)
+                return
+            }
+            do throws(JournalError) {
+                let removal = try self.writer.completeTruncation(truncated)
+                self.bulk.perform({ (try? removal.perform()) != nil }) { _ in }
+                self.endRewind(state)
+            } catch {
+                if error.isDiskFull { self.endRewind(nil) } else { self.onFailure?("\(error)") }
+            }
+        }
+    }
+
+    /// The rule of a space of which there is no snapshot yet.
+    package var ruleOfEmptyState = ElementRule.alphanumeric
+
+    private func endRewind(_ state: ReplicatedState?) {
+        isReplacing = false
+        onRewound?(state)
+        pump()
+    }
+
+    // MARK: Reading for followers
+
+    /// Reads about so many bytes of what follows `position`.
+    package func read(for peer: PeerID, after position: LogPosition, bytes: Int) {
+        guard let start = cursor(for: peer, after: position) else {
+            let common = writer.lastCommonPosition(with: position)
+            loop.soon { [weak self] in self?.onRead?(peer, .lacking(common: common)) }
+            return
+        }
+        reads.perform({ () -> (LogCursor, JournalRun) in
+            var cursor = start
+            var entries: [JournalEntry] = []
+            var left = bytes
+            do throws(JournalError) {
+                while left > 0, let record = try cursor.next() {
+                    left -= record.payload.count + 64
+                    entries.append(JournalEntry(position: record.position, bytes: record.payload))
+                }
+            } catch { return (cursor, .lacking(common: nil)) }
+            return (cursor, .entries(entries))
+        }) { [weak self] cursor, run in
+            guard let self else { return }
+            self.cursors[peer] = cursor
+            self.onRead?(peer, run)
+        }
+    }
+
+    private func cursor(for peer: PeerID, after position: LogPosition) -> LogCursor? {
+        if var known = cursors.removeValue(forKey: peer), known.position == position {
+            do throws(JournalError) {
+                try writer.refresh(&known)
+                return known
+            } catch {}
+        }
+        // Those of peers that have left.
+        if cursors.count > 8 { cursors = [:] }
+        return writer.cursor(after: position)
+    }
+
+    // MARK: The end
 
     /// Syncs what is written; for the end of the process.
     package func close() {
-        guard !isSyncing else { return }
+        guard !isGroupUnderWay, !isReplacing, replacement == nil, !isHanging else { return }
+        takeIn()
         attempt { () throws(JournalError) in try writer.close() }
     }
 
     @discardableResult
-    private func attempt<T>(_ work: () throws(JournalError) -> T) -> T? {
+    func attempt<T>(_ work: () throws(JournalError) -> T) -> T? {
         do throws(JournalError) { return try work() } catch {
             onFailure?("\(error)")
             return nil

@@ -38,7 +38,7 @@ final class ServerProcess {
 
     init(
         _ options: ServerOptions, loop: EventLoop, logger: Logger, journal: ServerJournal,
-        recovered: ServerJournal.Recovered, searches: SearchThreads, imported: [Pair]
+        copy: DurableCopy, searches: SearchThreads, imported: [Pair]
     ) throws(ListenError) {
         self.options = options
         self.searches = searches
@@ -53,7 +53,7 @@ final class ServerProcess {
             heartbeatInterval: options.heartbeatInterval, heartbeatMisses: options.heartbeatMisses,
             resync: options.resync, imported: imported)
         replica = Replica(
-            settings: settings, state: recovered.state, record: recovered.record,
+            settings: settings, state: copy.state, record: copy.record, isSuspect: copy.isSuspect,
             at: Moment(instant: loop.now, wallMilliseconds: loop.wallClockMilliseconds()))
         accept = { [unowned self] in self.accepted($0) }
         listener.onError = { [unowned self] in self.logger.log(.warning, "accept-failed", [("reason", $0)]) }
@@ -69,6 +69,9 @@ final class ServerProcess {
         journal.onDurable = { [unowned self] in self.happened(.durable($0)) }
         journal.onInstalled = { [unowned self] in self.happened(.snapshotInstalled($0)) }
         searches.onEnd = { [unowned self] in self.happened(.searched($0, $1)) }
+        journal.onDisk = { [unowned self] in self.happened(.disk($0)) }
+        journal.onRead = { [unowned self] in self.happened(.journalRead($0, $1)) }
+        journal.onRewound = { [unowned self] in self.happened(.rewound($0)) }
         journal.onFailure = { [unowned self] reason in
             self.logger.log(.alert, "disk", [("server", self.options.name.name), ("reason", reason)])
             // What was written may or may not be durable: this copy is not used any further, the other takes over.
@@ -123,7 +126,7 @@ final class ServerProcess {
         guard needsFlush else { return }
         happened(.flush)
         needsFlush = false
-        journal.flush(replica.state)
+        journal.flush(replica.state, neededAfter: replica.journalNeededAfter)
     }
 
     private func carryOut(_ action: Action) {
@@ -131,6 +134,9 @@ final class ServerProcess {
         case .remember(let record): journal.remember(record)
         case .appendToJournal(_, let entries): journal.append(entries)
         case .installSnapshot(let state): journal.install(state)
+        case .markCopy(let isSuspect): journal.markCopy(isSuspect: isSuspect)
+        case .readJournal(let peer, let position, let bytes): journal.read(for: peer, after: position, bytes: bytes)
+        case .rewind(let position): journal.rewind(to: position)
         case .sendToProxy(let frame): proxy?.send(frame)
         case .reconnectToProxy: proxy?.close()
         case .sendToPeer(let peer, let frame): peers[peer]?.send(frame)

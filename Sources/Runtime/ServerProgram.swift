@@ -31,29 +31,48 @@ package enum ServerProgram {
                 Daemon.fail(ServerOptions.program, "--import: \(error)")
             }
         }
-        let journal: ServerJournal
-        let recovered: ServerJournal.Recovered
-        do throws(JournalError) {
-            (journal, recovered) = try ServerJournal.open(
-                options.data, rule: options.rule, policy: options.sync, on: loop)
-        } catch {
-            logger.log(.alert, "corruption", [("server", options.name.name), ("reason", "\(error)")])
+        let storage: FileStorage
+        let copy: DurableCopy
+        do throws(StorageError) { storage = try FileStorage(path: options.data) } catch {
             Daemon.fail(ServerOptions.program, "--data \(options.data): \(error)")
         }
-        guard recovered.state.space.rule == options.rule else {
+        do throws(JournalError) {
+            copy = try DurableCopy.open(
+                storage: storage, rule: options.rule, settings: JournalSettings(syncPolicy: options.sync))
+        } catch {
+            Daemon.fail(ServerOptions.program, "--data \(options.data): \(error)")
+        }
+        tell(copy, of: options, logger)
+        guard copy.state.space.rule == options.rule || copy.isSuspect else {
             Daemon.fail(
                 ServerOptions.program,
-                "--elements \(options.rule.name): the space in \(options.data) was created with --elements \(recovered.state.space.rule.name), and that cannot be changed"
+                "--elements \(options.rule.name): the space in \(options.data) was created with --elements \(copy.state.space.rule.name), and that cannot be changed"
             )
         }
-        for warning in recovered.warnings { logger.log(.warning, "recovery", [("finding", warning)]) }
+        let journal = ServerJournal(copy, storage: storage, policy: options.sync, on: loop)
+        journal.ruleOfEmptyState = copy.record?.rule ?? options.rule
         do throws(ListenError) {
             let server = try ServerProcess(
-                options, loop: loop, logger: logger, journal: journal, recovered: recovered, searches: searches,
+                options, loop: loop, logger: logger, journal: journal, copy: copy, searches: searches,
                 imported: imported)
             return server.run()
         } catch {
             Daemon.fail(ServerOptions.program, "--listen: \(error)")
+        }
+    }
+
+    /// What recovery found, for the operator.
+    private static func tell(_ copy: DurableCopy, of options: ServerOptions, _ logger: Logger) {
+        let server = ("server", options.name.name)
+        for finding in copy.warnings { logger.log(.warning, "recovery", [server, ("finding", "\(finding)")]) }
+        for text in copy.mended {
+            logger.log(.alert, "corruption", [server, ("reason", text)])
+            logger.log(.alert, "repaired", [server, ("reason", text)])
+        }
+        for text in copy.damage { logger.log(.alert, "corruption", [server, ("reason", text)]) }
+        if copy.isSuspect {
+            let reason = "this copy is not used before the active server has sent another one"
+            logger.log(.alert, "copy-suspect", [server, ("reason", reason)])
         }
     }
 }

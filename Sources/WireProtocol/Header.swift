@@ -29,6 +29,7 @@ public enum FrameType: UInt8, Sendable, CaseIterable {
     case cancel = 45
     case proxyHeartbeat = 46
     case proxyHeartbeatReply = 47
+    case trust = 48
     // Servers among themselves.
     case peerHello = 64
     case peerWelcome = 65

@@ -81,10 +81,12 @@ public struct Register: Hashable, Sendable {
     public var position: LogPosition
     /// The last record it saw; nil where it has never been in a cluster (its data directory is new).
     public var record: SwitchRecord?
+    /// Whether its copy is what it should be: false where it is new, was lost to damage, or is known to differ.
+    public var holdsCopy: Bool
 
     public init(
         name: NodeID, address: String, rule: ElementRule, activeEpoch: Epoch, position: LogPosition,
-        record: SwitchRecord?
+        record: SwitchRecord?, holdsCopy: Bool
     ) {
         self.name = name
         self.address = address
@@ -92,6 +94,7 @@ public struct Register: Hashable, Sendable {
         self.activeEpoch = activeEpoch
         self.position = position
         self.record = record
+        self.holdsCopy = holdsCopy
     }
 
     public var frame: Frame {
@@ -102,6 +105,7 @@ public struct Register: Hashable, Sendable {
         writer.fixed64(activeEpoch.number)
         writer.position(position)
         writer.optionalRecord(record)
+        writer.flag(holdsCopy)
         return Frame(Header(.register), payload: writer.bytes)
     }
 
@@ -113,6 +117,7 @@ public struct Register: Hashable, Sendable {
         activeEpoch = Epoch(try reader.fixed64())
         position = try reader.position()
         record = try reader.optionalRecord()
+        holdsCopy = try reader.flag()
         try reader.end()
     }
 }

@@ -58,14 +58,37 @@ import TupleCore
         #expect(detected > 100)
     }
 
-    @Test func everyBitOfADurableRecordCounts() throws {
+    /// The record is there twice: one damaged copy is noticed, and mended from the other.
+    @Test func everyBitOfADurableRecordIsCorrected() throws {
         let storage = InMemoryStorage()
         var kept = try DurableRecord(storage: storage, name: "switch")
         try kept.write(Array("in sync: a, b".utf8))
         let bytes = try #require(storage.contents(of: "switch.record"))
-        for bit in 0..<bytes.count * 8 {
+        for bit in stride(from: 0, to: bytes.count * 8, by: 7) {
             storage.install(bytes, as: "switch.record")
             storage.flip(bit: bit, of: "switch.record")
+            var read = try DurableRecord(storage: storage, name: "switch")
+            #expect(read.payload == Array("in sync: a, b".utf8), "bit \(bit)")
+            #expect(read.isDamaged, "bit \(bit)")
+            #expect(try read.repair(), "bit \(bit)")
+            #expect(try !DurableRecord(storage: storage, name: "switch").isDamaged, "bit \(bit)")
+            // Noticed also while it is in use.
+            storage.flip(bit: bit, of: "switch.record")
+            #expect(try read.repair(), "bit \(bit)")
+            #expect(try !read.repair(), "bit \(bit)")
+        }
+    }
+
+    /// Both copies: no content is made up.
+    @Test func aDurableRecordThatIsDamagedTwiceIsRefused() throws {
+        let storage = InMemoryStorage()
+        var kept = try DurableRecord(storage: storage, name: "switch")
+        try kept.write(Array("in sync: a, b".utf8))
+        let bytes = try #require(storage.contents(of: "switch.record"))
+        for bit in 0..<45 * 8 {
+            storage.install(bytes, as: "switch.record")
+            storage.flip(bit: bit, of: "switch.record")
+            storage.flip(bit: bit + bytes.count * 4, of: "switch.record")
             #expect(throws: JournalError.self) { try DurableRecord(storage: storage, name: "switch") }
         }
     }

@@ -35,12 +35,25 @@ import Testing
         var faults = InMemoryStorage.Faults()
         faults.capacityBytes = 0
         storage.setFaults(faults)
+        kept = try DurableRecord(storage: storage, name: "member")
         let error = #expect(throws: JournalError.self) { try kept.write([2]) }
         guard case .storage(let cause) = error, cause.reason == .diskFull else {
             return #expect(Bool(false), "\(String(describing: error))")
         }
         #expect(kept.payload == [1])
         #expect(try DurableRecord(storage: storage, name: "member").payload == [1])
+    }
+
+    /// A server that may not remember who is active must end: so the next record has its place before it is needed.
+    @Test func aFullDiskHasRoomForTheNextRecord() throws {
+        let storage = InMemoryStorage()
+        var kept = try DurableRecord(storage: storage, name: "member")
+        try kept.write([0])
+        var faults = InMemoryStorage.Faults()
+        faults.capacityBytes = 16_384
+        storage.setFaults(faults)
+        for round: UInt8 in 1...5 { try kept.write([round]) }
+        #expect(try DurableRecord(storage: storage, name: "member").payload == [5])
     }
 
     @Test func recordsHaveTheirOwnNames() throws {

@@ -95,13 +95,60 @@ import TupleCore
         }
     }
 
-    @Test func aSyncFromBeforeATruncationConfirmsNothing() throws {
-        let writer = try Recovery.open(storage: InMemoryStorage(), settings: small).writer
+    @Test func aSyncFromBeforeAResetConfirmsNothing() throws {
+        let storage = InMemoryStorage()
+        let writer = try Recovery.open(storage: storage, settings: small).writer
         try writer.append(1...10)
         let request = try #require(try writer.beginSync())
-        try writer.truncate(after: LogIndex(4))
+        try writeSnapshot(storage, position(4, epoch: 2), chunks: [[1]])
+        try writer.reset(to: position(4, epoch: 2))
         try writer.append(5...10, epoch: 2)
-        #expect(try writer.completeSync(request.perform()) == position(4))
+        #expect(try writer.completeSync(request.perform()) == position(4, epoch: 2))
+    }
+
+    /// The loop's side of a reset and of a rotation touches no disk: all of it is handed out.
+    @Test func nothingBlocksWhereASegmentWasPrepared() throws {
+        let storage = InMemoryStorage()
+        let writer = try Recovery.open(storage: storage, settings: small).writer
+        #expect(writer.hasRoom(forPayloadBytes: 3_000))
+        try writer.append(record(1, bytes: 3_000))
+        #expect(!writer.hasRoom(forPayloadBytes: 3_000))
+        let spare = try #require(try writer.beginSpare(forPayloadBytes: 9_000)).perform()
+        try writer.completeSpare(spare)
+        #expect(writer.hasRoom(forPayloadBytes: 9_000))
+        var faults = InMemoryStorage.Faults()
+        faults.syncsUntilFailure = 0
+        faults.writesUntilFailure = 0
+        storage.setFaults(faults)
+        try writer.append(record(2, bytes: 9_000))
+        let group = try #require(try writer.beginSync())
+        storage.setFaults(InMemoryStorage.Faults())
+        #expect(try writer.completeSync(group.perform()) == position(2))
+        try writeSnapshot(storage, position(7, epoch: 3), chunks: [[1]])
+        let reset = try writer.beginReset(to: position(7, epoch: 3)).perform()
+        storage.setFaults(faults)
+        let removal = try writer.completeReset(reset)
+        storage.setFaults(InMemoryStorage.Faults())
+        try removal.perform()
+        storage.crash(.everythingUnsynced)
+        let second = try Recovery.open(storage: storage, settings: small)
+        #expect(second.writer.end == position(7, epoch: 3))
+    }
+
+    @Test func writingWithoutASyncPromisesTheProcessAlone() throws {
+        let storage = InMemoryStorage()
+        let writer = try Recovery.open(storage: storage, settings: small).writer
+        try writer.append(1...30, bytes: 300)
+        let before = storage.syncCount
+        let request = try #require(try writer.beginWrite())
+        #expect(try writer.beginSync() == nil)
+        try writer.completeSync(request.perform())
+        #expect(writer.written == position(30))
+        #expect(writer.durable == .zero)
+        // Nothing but the new segments themselves was synced.
+        #expect(storage.syncCount == before)
+        storage.crash(.nothing)
+        #expect(try Recovery.open(storage: storage, settings: small).allRecords().count == 30)
     }
 
     @Test func aResetGoesOnAfterTheSnapshotOfThePeer() throws {
@@ -176,8 +223,8 @@ import TupleCore
         let before = storage.syncCount
         try writer.append(1...30, bytes: 150)
         #expect(storage.syncCount == before)
-        #expect(try storage.list().allSatisfy { !$0.hasPrefix("spare") })
         try writer.sync()
+        #expect(try storage.list().allSatisfy { !$0.hasPrefix("spare") })
         storage.crash(.everythingUnsynced)
         #expect(try Recovery.open(storage: storage, settings: small).allRecords().count == 30)
     }

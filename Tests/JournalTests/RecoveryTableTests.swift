@@ -158,6 +158,7 @@ private let scenes: [Scene] = [
         var record = try DurableRecord(storage: storage, name: "switch")
         try record.write([1, 2, 3])
         storage.flip(bit: 8 * 33, of: "switch.record")
+        storage.flip(bit: 8 * (4_096 + 33), of: "switch.record")
         _ = try DurableRecord(storage: storage, name: "switch")
     },
     Scene(condition: .unknownFile, entries: 12) { storage in
@@ -221,7 +222,7 @@ private let scenes: [Scene] = [
         }
     }
 
-    @Test func discardingIsTheWayOutOfARefusal() throws {
+    @Test func settingAsideIsTheWayOutOfARefusal() throws {
         let storage = InMemoryStorage()
         try fill(storage, 60)
         var kept = try DurableRecord(storage: storage, name: "member")
@@ -229,7 +230,9 @@ private let scenes: [Scene] = [
         storage.flip(bit: 8 * 700, of: name(1))
         storage.crash(.nothing)
         #expect(throws: JournalError.self) { try Recovery.open(storage: storage, settings: small) }
-        try Recovery.discard(storage: storage)
+        let moved = try Recovery.quarantine(storage: storage)
+        #expect(moved.count == storage.asideNames.count)
+        #expect(moved.contains(name(1)))
         let recovered = try reopen(storage)
         #expect(recovered.findings.map(\.condition) == [.emptyDirectory])
         #expect(try DurableRecord(storage: storage, name: "member").payload == [5])

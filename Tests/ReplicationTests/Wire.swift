@@ -108,7 +108,7 @@ final class Wire {
         node.isFrozen = false
         node.replica = Replica(
             settings: node.settings, state: node.disk.recovered(node.settings.rule), record: node.disk.record,
-            at: moment)
+            isSuspect: node.disk.isSuspect, at: moment)
         node.connectAt = now
         node.tickAt = now.advanced(by: Wire.interval / 4)
     }
@@ -160,6 +160,10 @@ final class Wire {
         case .installSnapshot(let state):
             node.unsynced = []
             node.installing = state
+        case .markCopy(let isSuspect): node.disk.isSuspect = isSuspect
+        // This disk keeps the state alone.
+        case .readJournal(let peer, _, _): happen(node, .journalRead(peer, .lacking(common: nil)))
+        case .rewind: happen(node, .rewound(nil))
         case .sendToProxy(let frame): send(frame, from: .nodeToProxy(name))
         case .reconnectToProxy:
             close(.nodeToProxy(name))

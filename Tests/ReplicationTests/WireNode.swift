@@ -42,6 +42,7 @@ final class Node {
 /// What a data directory holds durably.
 struct Disk {
     var record: SwitchRecord?
+    var isSuspect = false
     private(set) var state: ReplicatedState?
     private(set) var problem: String?
     /// Whether it is a new one: nothing was ever made durable on it.

@@ -79,7 +79,7 @@ struct Codec: Sendable {
                 Register(
                     name: $0.node(), address: $0.text(), rule: $0.of(ElementRule.allCases),
                     activeEpoch: Epoch($0.next()),
-                    position: $0.position(), record: $0.optionalRecord())
+                    position: $0.position(), record: $0.optionalRecord(), holdsCopy: $0.flag())
             }
         ) {
             $0.frame.payload

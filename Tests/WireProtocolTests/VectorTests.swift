@@ -83,7 +83,7 @@ struct VectorTests {
         position: LogPosition(epoch: Epoch(7), index: LogIndex(42)),
         record: SwitchRecord(
             cluster: ClusterID(99), epoch: Epoch(7), version: 12, active: node("a"), inSync: [node("a"), node("b")],
-            rule: .text))
+            rule: .text), holdsCopy: true)
     private static let change = SwitchRequest.changeInSync(epoch: Epoch(7), version: 12, inSync: [node("a")])
     private static let heartbeat = Heartbeat(index: LogIndex(42), digest: 0x1122_3344_5566_7788)
     private static let entry = LogEntry(

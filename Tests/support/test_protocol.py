@@ -63,6 +63,7 @@ def frames():
     record = Writer().fixed("Q", 99).fixed("Q", 7).fixed("Q", 12).run("a").length(2).run("a").run("b").fixed("B", 1)
     register = Writer().run("b").run("10.0.0.2:7410").fixed("B", 1).fixed("Q", 0).fixed("Q", 7).fixed("Q", 42)
     register.fixed("B", 1).bytes += record.bytes
+    register.fixed("B", 1)
     append = Writer().fixed("Q", 7).fixed("Q", 41).fixed("Q", 41).length(1).run(entry())
     refused = "service refused: 2 clients are connected, the limit is 2"
     return {
