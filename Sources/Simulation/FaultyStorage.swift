@@ -79,6 +79,10 @@ final class FaultyStorage: Storage {
         try change(.remove, name) { () throws(StorageError) in try disk.remove(name) }
     }
 
+    func setAside(_ name: String) throws(StorageError) {
+        try change(.setAside, name) { () throws(StorageError) in try disk.setAside(name) }
+    }
+
     func syncDirectory() throws(StorageError) {
         try change(.syncDirectory, "") { () throws(StorageError) in try disk.syncDirectory() }
     }
@@ -105,5 +109,6 @@ private final class FaultyFile: StorageFile {
         try storage.change(.write, name) { () throws(StorageError) in try file.write(whole.span.bytes, at: offset) }
     }
     func read(at offset: Int, count: Int) throws(StorageError) -> [UInt8] { try file.read(at: offset, count: count) }
+    func forgetCache(at offset: Int, count: Int) { file.forgetCache(at: offset, count: count) }
     func sync() throws(StorageError) { try storage.change(.sync, name) { () throws(StorageError) in try file.sync() } }
 }

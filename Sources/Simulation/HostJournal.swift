@@ -2,7 +2,6 @@ import Journal
 import Replication
 import TupleCore
 import TupleStore
-import WireProtocol
 
 /// How a simulated server keeps its journal: sizes small enough that a short run comes through everything.
 package struct DiskSettings: Sendable {
@@ -15,17 +14,14 @@ package struct DiskSettings: Sendable {
 /// A server's durable copy, kept as `ServerJournal` of the runtime keeps it: entries are written once a turn and synced
 /// beside the loop, which here means: later.
 final class HostJournal {
-    struct Recovered {
-        var state: ReplicatedState
-        var record: SwitchRecord?
-        var warnings: [String]
-    }
-
     private unowned let host: ServerHost
     private let storage: FaultyStorage
     private let settings: DiskSettings
     let writer: JournalWriter
     private var member: DurableRecord
+    private var mark: DurableRecord
+    /// The position of the snapshot on disk.
+    private var snapshot: LogPosition
     /// The process is gone; what it still meant to do is not done.
     var isAbandoned = false
     private var isSyncing = false
@@ -37,66 +33,75 @@ final class HostJournal {
     /// Recovers what the disk holds.
     static func open(
         _ host: ServerHost, _ storage: FaultyStorage, rule: ElementRule, settings: DiskSettings
-    ) throws(JournalError) -> (HostJournal, Recovered) {
-        var journal = try Recovery.open(
-            storage: storage,
+    ) throws(JournalError) -> (HostJournal, DurableCopy) {
+        let copy = try DurableCopy.open(
+            storage: storage, rule: rule,
             settings: JournalSettings(
                 segmentBytes: settings.segmentBytes, retainedLogBytes: settings.retainedLogBytes, syncPolicy: .always))
-        let member = try DurableRecord(storage: storage, name: "member")
-        var record: SwitchRecord?
-        if let payload = member.payload {
-            var reader = ByteReader(payload)
-            do throws(DecodingError) { record = try reader.record() } catch {
-                throw .corrupt(Finding(.badDurableRecord, file: "member.record", offset: 0))
-            }
-        }
-        var state = ReplicatedState(rule: record?.rule ?? rule)
-        var bytes = 0
-        if var snapshot = journal.snapshot {
-            var decoder = SnapshotDecoder()
-            var whole: ReplicatedState?
-            while let chunk = try snapshot.next() {
-                do throws(SnapshotError) { whole = try decoder.append(chunk) } catch {
-                    throw .corrupt(Finding(.badSnapshot, file: snapshot.name))
-                }
-            }
-            guard let whole else { throw .corrupt(Finding(.badSnapshot, file: snapshot.name)) }
-            state = whole
-            journal.snapshot = nil
-        }
-        var cursor = try journal.records()
-        while let found = try cursor.next() {
-            bytes += found.payload.count
-            do throws(DecodingError) {
-                let entry = try LogEntry(decoding: found.payload[...])
-                do throws(ReplicatedState.ApplyError) { try state.apply(entry) } catch { throw .invalid("entry") }
-            } catch {
-                throw .corrupt(Finding(.badRecordBody, file: "segment", index: found.position.index))
-            }
-        }
-        let opened = HostJournal(host, storage, settings, journal.writer, member)
-        opened.bytesSinceSnapshot = bytes
-        return (opened, Recovered(state: state, record: record, warnings: journal.warnings.map { "\($0)" }))
+        return (HostJournal(host, storage, settings, copy), copy)
     }
 
-    private init(
-        _ host: ServerHost, _ storage: FaultyStorage, _ settings: DiskSettings, _ writer: JournalWriter,
-        _ member: DurableRecord
-    ) {
+    private init(_ host: ServerHost, _ storage: FaultyStorage, _ settings: DiskSettings, _ copy: DurableCopy) {
         self.host = host
         self.storage = storage
         self.settings = settings
-        self.writer = writer
-        self.member = member
+        writer = copy.writer
+        member = copy.member
+        mark = copy.mark
+        snapshot = copy.snapshot
+        bytesSinceSnapshot = copy.logBytes
     }
 
     /// The last entry that is handed to the journal.
     var end: LogPosition { writer.end }
 
     func remember(_ record: SwitchRecord) {
-        var bytes = ByteWriter()
-        bytes.record(record)
-        attempt { () throws(JournalError) in try member.write(bytes.bytes) }
+        attempt { () throws(JournalError) in try DurableCopy.write(record, to: &member) }
+    }
+
+    func markCopy(isSuspect: Bool) {
+        attempt { () throws(JournalError) in try DurableCopy.write(isSuspect: isSuspect, to: &mark) }
+    }
+
+    /// What follows `position`, for a follower.
+    func read(after position: LogPosition, bytes: Int) -> JournalRun {
+        guard var cursor = writer.cursor(after: position) else {
+            return .lacking(common: writer.lastCommonPosition(with: position))
+        }
+        var entries: [JournalEntry] = []
+        var left = min(bytes, settings.segmentBytes / 2)
+        do throws(JournalError) {
+            while left > 0, let record = try cursor.next() {
+                left -= record.payload.count
+                entries.append(JournalEntry(position: record.position, bytes: record.payload))
+            }
+        } catch { return .lacking(common: nil) }
+        return .entries(entries)
+    }
+
+    /// Drops all entries after `position`; nil where the disk does not reach back so far, or is busy.
+    func rewind(to position: LogPosition, rule: ElementRule) -> ReplicatedState? {
+        guard !isSyncing, !isSnapshotting, !isAbandoned, snapshot.index <= position.index else { return nil }
+        do throws(JournalError) {
+            try writer.write()
+            guard writer.position(at: position.index) == position, var cursor = writer.cursor(after: snapshot) else {
+                return nil
+            }
+            cursor.stop(at: position.index)
+            var state = ReplicatedState(rule: rule)
+            if snapshot != .zero {
+                var reader = try SnapshotReader(storage: storage, position: snapshot)
+                state = try DurableCopy.read(&reader)
+            }
+            _ = try DurableCopy.apply(&cursor, to: &state)
+            guard state.position == position else { return nil }
+            try writer.truncate(after: position.index)
+            host.becameDurable(position)
+            return state
+        } catch {
+            host.journalFailed("\(error)")
+            return nil
+        }
     }
 
     func append(_ entries: [JournalEntry]) {
@@ -143,13 +148,9 @@ final class HostJournal {
     // MARK: Snapshots
 
     private static func write(_ state: ReplicatedState, to storage: FaultyStorage) -> Result<Void, JournalError> {
-        do throws(JournalError) {
-            var writer = try SnapshotWriter(storage: storage, position: state.position)
-            var encoder = SnapshotEncoder(state)
-            while let chunk = encoder.next() { try writer.add(chunk) }
-            try writer.finish()
-            return .success(())
-        } catch { return .failure(error) }
+        do throws(JournalError) { return .success(try DurableCopy.write(state, to: storage)) } catch {
+            return .failure(error)
+        }
     }
 
     private func takeSnapshot(of state: ReplicatedState) {
@@ -165,9 +166,9 @@ final class HostJournal {
                 install(waiting)
                 return
             }
-            guard attempt({ () throws(JournalError) in try result.get() }) != nil,
-                let removal = writer.releaseSegments(coveredBy: state.position.index)
-            else { return }
+            guard attempt({ () throws(JournalError) in try result.get() }) != nil else { return }
+            snapshot = state.position
+            guard let removal = writer.releaseSegments(coveredBy: state.position.index) else { return }
             host.offload({ (try? removal.perform()) != nil }) { _ in }
         }
     }
@@ -189,6 +190,7 @@ final class HostJournal {
             }
             guard done != nil else { return }
             bytesSinceSnapshot = 0
+            snapshot = state.position
             host.installed(state.position)
             host.happened(.snapshotInstalled(state.position))
         }

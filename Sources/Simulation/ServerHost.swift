@@ -115,7 +115,9 @@ package final class ServerHost {
             world.watch.recovered(self, recovered.state, durable: durable)
             durable = recovered.state.position
             self.journal = journal
-            replica = Replica(settings: settings, state: recovered.state, record: recovered.record, at: moment)
+            replica = Replica(
+                settings: settings, state: recovered.state, record: recovered.record,
+                isSuspect: recovered.isSuspect, at: moment)
         } catch {
             guard !storage.hasDied else { return died() }
             world.tell("\(machine) does not start: \(error)")
@@ -359,6 +361,11 @@ package final class ServerHost {
             world.watch.appended(entries, after: journal?.end ?? .zero, by: machine)
             journal?.append(entries)
         case .installSnapshot(let state): journal?.install(state)
+        case .markCopy(let isSuspect): journal?.markCopy(isSuspect: isSuspect)
+        case .readJournal(let peer, let position, let bytes):
+            happened(.journalRead(peer, journal?.read(after: position, bytes: bytes) ?? .lacking(common: nil)))
+        case .rewind(let position):
+            happened(.rewound(journal?.rewind(to: position, rule: replica?.record?.rule ?? settings.rule)))
         case .sendToProxy(let frame): if let proxyEnd { world.send(frame, proxyEnd) }
         case .reconnectToProxy: closeProxy()
         case .sendToPeer(let peer, let frame): if let end = peers[peer] { world.send(frame, end) }
