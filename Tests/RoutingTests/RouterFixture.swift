@@ -53,13 +53,13 @@ struct RouterFixture {
 
     mutating func register(
         _ number: UInt64, _ name: String, activeEpoch: UInt64 = 0, record: SwitchRecord? = nil,
-        rule: ElementRule = .alphanumeric
+        rule: ElementRule = .alphanumeric, holdsCopy: Bool? = nil
     ) {
         let link = ServerLink(number)
         happen(.serverConnected(link))
         let register = Register(
             name: server(name), address: "\(name):1", rule: rule, activeEpoch: Epoch(activeEpoch), position: .zero,
-            record: record)
+            record: record, holdsCopy: holdsCopy ?? (record != nil))
         happen(.serverFrame(link, register.frame))
     }
 
