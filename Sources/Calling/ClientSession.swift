@@ -80,6 +80,10 @@ package struct ClientSession {
     private var nextSequence: UInt64 = 1
     /// The lowest number that is not answered; ``nextSequence`` where all are.
     private var lowWater: UInt64 = 1
+    /// Requests that ended `unknown`. Somebody may still ask what became of them: they hold the low-water mark back, within
+    /// ``heldBack``.
+    private var unknown: Set<UInt64> = []
+    private static let heldBack: UInt64 = 1_024
     /// The lowest number that was not sent on this connection.
     private var nextToSend: UInt64 = 1
     private var inFlight = 0
@@ -115,7 +119,7 @@ package struct ClientSession {
         }
         entries[sequence] = Entry(
             payload: payload, flags: request.isExplained ? .explain : [],
-            isRead: request.operatorName == Operator.get.rawValue,
+            isRead: !request.mayChange,
             deadline: now.advanced(by: settings.timeout))
         switch phase {
         case .idle:
@@ -242,12 +246,17 @@ package struct ClientSession {
     private mutating func finish(_ sequence: UInt64, _ answer: Answer, _ actions: inout [Action]) {
         guard let entry = entries.removeValue(forKey: sequence) else { return }
         if entry.isInFlight { inFlight -= 1 }
+        if answer.status == .unknown { unknown.insert(sequence) }
         advanceLowWater()
         actions.append(.answer(RequestSequence(sequence), answer))
     }
 
     private mutating func advanceLowWater() {
-        while lowWater < nextSequence, entries[lowWater] == nil { lowWater += 1 }
+        while lowWater < nextSequence, entries[lowWater] == nil {
+            if unknown.contains(lowWater), nextSequence - lowWater < ClientSession.heldBack { break }
+            unknown.remove(lowWater)
+            lowWater += 1
+        }
         nextToSend = max(nextToSend, lowWater)
     }
 

@@ -5,6 +5,7 @@ enum Command: String, CaseIterable {
     case get, put, post, delete, send, batch
     case `import`, export
     case shell
+    case op
     case status, switchover, resync, shutdown
     case completions
 
@@ -14,6 +15,7 @@ enum Command: String, CaseIterable {
         case .get, .delete: "KEYEXP [VALEXP]"
         case .put, .post: "KEY VALUE [KEY VALUE]…"
         case .send: "OPERATOR [JSON]"
+        case .op: "ID"
         case .batch: "[FILE|-]"
         case .import: "FILE|-"
         case .export: "[FILE]"
@@ -30,6 +32,7 @@ enum Command: String, CaseIterable {
         case .put: "Add tuples whose keys are not there yet"
         case .post: "Give tuples that are there new values"
         case .delete: "Remove the tuples that match, and show them"
+        case .op: "Ask what became of an operation"
         case .send: "Send any operator with any payload"
         case .batch: "Send requests from JSON lines, pipelined"
         case .import: "Add the rows of a JSON-lines or CSV file"
@@ -46,20 +49,23 @@ enum Command: String, CaseIterable {
     /// Commands that can be typed at the prompt of `shell`.
     var worksInShell: Bool {
         switch self {
-        case .get, .put, .post, .delete, .send, .export, .import, .status, .switchover, .resync, .shutdown: true
+        case .get, .put, .post, .delete, .send, .op, .export, .import, .status, .switchover, .resync, .shutdown: true
         case .batch, .shell, .completions: false
         }
     }
 
     var options: [Option] {
         switch self {
-        case .put, .post, .send, .batch, .export, .shell, .resync, .shutdown, .completions: []
-        case .get, .delete:
+        case .put, .post: [Command.operation]
+        case .op:
             [
                 Option(
-                    "explain", .toggle,
-                    help: "Say on standard error how the tuples were found, how many were looked at, and the time.")
+                    "age", .duration(.milliseconds(1)...(.seconds(86_400))), default: "5m",
+                    help: "How long ago it was first sent, at the most.")
             ]
+        case .send, .batch, .export, .shell, .resync, .shutdown, .completions: []
+        case .get: [Command.explanation]
+        case .delete: [Command.explanation, Command.operation]
         case .import:
             [
                 Option(
@@ -96,6 +102,14 @@ enum Command: String, CaseIterable {
             ]
         }
     }
+
+    private static let explanation = Option(
+        "explain", .toggle,
+        help: "Say on standard error how the tuples were found, how many were looked at, and the time.")
+
+    private static let operation = Option(
+        "op-id", .text(placeholder: "ID"),
+        help: "The operation's name: under the same name it takes effect once, and 'op' tells what became of it.")
 
     var specification: OptionsSpecification {
         var groups = [OptionsSpecification.Group("Connection and output:", Command.commonOptions)]

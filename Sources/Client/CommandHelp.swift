@@ -16,6 +16,11 @@ extension Command {
                 + "given back with the reason, and the exit status is 1. The whole list takes effect at one moment.\n\n"
                 + Command.tuples
         case .delete: "Removes the tuples that match and shows them.\n\n" + Command.matching
+        case .op:
+            "Asks what became of the operation ID: of a put, post or delete that was given '--op-id ID', or of one that "
+                + "ended 'unknown' and told its id. The answer is the operation's own, with its exit status; or "
+                + "unavailable (6): it was not carried out; or unknown (7): nobody knows, or not any more. Outcomes are "
+                + "kept for ten minutes."
         case .send:
             "Sends a request as it is: any operator, and any JSON as its payload (null where it is left out). GET and "
                 + "DELETE take [KEYEXP, VALEXP], PUT and POST a list of [KEY, VALUE]."
@@ -52,6 +57,7 @@ extension Command {
         case .put: "twinspace put user,42 ada,lovelace user,43 alan,turing"
         case .post: "twinspace post user,42 ada,king"
         case .delete: "twinspace delete 'user,4.'"
+        case .op: "twinspace put user,42 ada,lovelace --op-id signup42\ntwinspace op signup42"
         case .send: "twinspace send PUT '[[[\"user\",\"42\"],[\"ada\"]]]'\ntwinspace send FROBNICATE"
         case .batch:
             "echo '{\"op\": \"GET\", \"payload\": [\"user,.*\", \".*\"]}' | twinspace batch"

@@ -84,9 +84,16 @@ final class Console {
     }
 
     private func send(_ request: Request, _ given: Int, _ invocation: Invocation) throws(SystemError) -> ExitCode {
-        let client = try client(invocation)
+        let client: ServiceClient
+        if let operation = invocation.operation {
+            client = try ServiceClient(
+                on: loop, proxies: invocation.proxies, timeout: invocation.timeout, operation: operation)
+        } else {
+            client = try self.client(invocation)
+        }
         let begin = loop.now
-        let answer: Answer = wait { client.submit(request, then: $0) }
+        var answer: Answer = wait { client.submit(request, then: $0) }
+        if request.operatorName == OutcomeQuestion.operatorName { answer = answer.toOutcomeQuestion }
         var rendering = renderer(invocation).render(answer, to: request.operatorName, given: given)
         if request.isExplained {
             rendering.errors += AnswerRenderer.explanation(of: answer, after: loop.now.duration(since: begin))
@@ -130,6 +137,21 @@ final class Console {
             output.flush()
             let () = wait { finish in loop.after(interval) { finish(()) } }
         }
+    }
+}
+
+extension Answer {
+    /// The answer to ``OutcomeQuestion``: where the question itself was not answered, nobody knows of the operation.
+    var toOutcomeQuestion: Answer {
+        guard status == .unavailable || status == .refused else { return self }
+        var answer = self
+        if warning == OutcomeQuestion.notDone {
+            answer.warning = ""
+        } else {
+            answer.status = .unknown
+            answer.message = "the service could not be asked: \(message)"
+        }
+        return answer
     }
 }
 

@@ -28,6 +28,8 @@ struct Invocation {
     /// Nil: as suits standard output.
     var format: OutputFormat?
     var timeout: Duration
+    /// The name that was given to the one request.
+    var operation: OperationID?
 
     /// - Parameters:
     ///   - hasTerminal: whether the shell may stand in for a command that is missing.
@@ -73,7 +75,16 @@ struct Invocation {
         case .help(let page): return (.text(page), nil)
         case .version: return (.text("\(Product.name) \(Product.version)\n"), nil)
         case .values(let values):
-            return (.invocation(Invocation(try task(command, values), values)), values)
+            var invocation = Invocation(try task(command, values), values)
+            if [.put, .post, .delete].contains(command), let text = values.textIfAny("op-id") {
+                let operation = try operation(text, command)
+                guard operation.sequence.number == 1 else {
+                    throw problem(
+                        "'\(text)' names a request of a longer session: it can be asked for, not sent", command)
+                }
+                invocation.operation = operation
+            }
+            return (.invocation(invocation), values)
         }
     }
 
@@ -110,6 +121,12 @@ struct Invocation {
         case .put, .post:
             try check(2...Int.max)
             return try pairs(command, words)
+        case .op:
+            try check(1...1)
+            let age = max(0, values.duration("age").wholeMilliseconds)
+            let question = OutcomeQuestion(
+                operation: try operation(words[0], command), ageMilliseconds: UInt64(age))
+            return .request(question.request, given: 0)
         case .send:
             try check(1...2)
             return try send(words)
@@ -151,6 +168,13 @@ struct Invocation {
             }
             return .completions(script)
         }
+    }
+
+    private static func operation(_ text: String, _ command: Command) throws(OptionsError) -> OperationID {
+        guard let operation = OperationID(text) else {
+            throw problem("'\(text)' is no operation's name: 1 to \(OperationID.maximumBytes) bytes", command)
+        }
+        return operation
     }
 
     private static func node(_ name: String?, _ command: Command) throws(OptionsError) -> Term? {

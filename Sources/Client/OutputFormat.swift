@@ -97,6 +97,7 @@ struct AnswerRenderer {
         case .put: "\(pairs(given - answer.rejected.count)) added\(back)"
         case .post: "\(pairs(given - answer.rejected.count)) changed\(back)"
         case .delete: "\(pairs(answer.pairs.count)) removed"
+        case nil where operatorName == OutcomeQuestion.operatorName: "carried out"
         case .get, nil: pairs(answer.pairs.count)
         }
     }

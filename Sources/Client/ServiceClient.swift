@@ -22,11 +22,14 @@ package final class ServiceClient {
     /// - Parameters:
     ///   - proxies: the proxies' addresses for clients, tried in turn; at least one.
     ///   - timeout: how long a request may take.
+    ///   - operation: the name of the first request; by default the session is drawn at random.
     /// - Throws: where the kernel gives no random number for the session.
-    package init(on loop: EventLoop, proxies: [Address], timeout: Duration) throws(SystemError) {
+    package init(
+        on loop: EventLoop, proxies: [Address], timeout: Duration, operation: OperationID? = nil
+    ) throws(SystemError) {
         self.loop = loop
         self.proxies = proxies
-        var number: UInt64 = 0
+        var number = operation?.session.number ?? 0
         while number == 0 { number = try randomUInt64() }
         session = ClientSession(
             ClientSession.Settings(
@@ -37,9 +40,14 @@ package final class ServiceClient {
     package var outstanding: Int { session.outstanding }
 
     /// Sends `request`; `then` is called once, from the loop.
+    ///
+    /// An answer `unknown` says under which name its outcome can be asked for.
     package func submit(_ request: Request, then: @escaping (Answer) -> Void) {
         let (sequence, actions) = session.submit(request, at: loop.now)
-        handlers[sequence] = then
+        let operation = OperationID(session: session.settings.session, sequence: sequence)
+        handlers[sequence] =
+            request.mayChange
+            ? { answer in then(answer.status == .unknown ? answer.toBeAskedFor(as: operation) : answer) } : then
         carryOut(actions)
     }
 
@@ -124,5 +132,13 @@ package final class ServiceClient {
         self.connection = nil
         connection?.onClose = nil
         connection?.close()
+    }
+}
+
+extension Answer {
+    fileprivate func toBeAskedFor(as operation: OperationID) -> Answer {
+        var answer = self
+        answer.message += "; to ask later: \(Product.name) op \(operation.text)"
+        return answer
     }
 }

@@ -156,6 +156,10 @@ extension Replica {
             answer(frame, Answer(status: .malformed, message: "the request cannot be read (\(error))"))
             return
         }
+        if request.operatorName == OutcomeQuestion.operatorName {
+            tellOutcome(frame, request.payload)
+            return
+        }
         guard let known = Operator(rawValue: request.operatorName) else {
             answer(
                 frame,
@@ -225,6 +229,38 @@ extension Replica {
                     session: header.session, sequence: header.sequence, lowWater: header.lowWater,
                     effects: decision.effects, outcome: outcome)))
         respond(frame, chunks: isPlain ? [Answer().payloadBytes] : decision.answer.chunks)
+    }
+
+    /// Answers what became of an operation: its own answer, that it was not carried out, or that nobody knows any more.
+    private mutating func tellOutcome(_ frame: Frame, _ payload: Term) {
+        guard let question = OutcomeQuestion(payload) else {
+            answer(frame, Answer(status: .malformed, message: "the payload is no list of an operation and its age"))
+            return
+        }
+        let operation = question.operation
+        switch state.sessions.standing(of: operation.sequence, in: operation.session) {
+        case .done(let outcome):
+            respond(frame, chunks: replay(outcome))
+            return
+        case .forgotten: break
+        case .fresh:
+            let now = max(state.time, moment.wallMilliseconds)
+            if let age = Int64(exactly: question.ageMilliseconds), age < now, now - age > state.sessions.horizon {
+                answer(
+                    frame,
+                    Answer(
+                        status: .unavailable,
+                        message:
+                            "operation \(operation.text) was not carried out; sent again under its id, it takes effect once",
+                        warning: OutcomeQuestion.notDone))
+                return
+            }
+        }
+        answer(
+            frame,
+            Answer(
+                status: .unknown,
+                message: "what became of operation \(operation.text) is not known any more, if it was carried out"))
     }
 
     /// A kept outcome as the chunks that were, or would have been, sent the first time.

@@ -184,11 +184,15 @@ extension Router {
         }
     }
 
+    /// Whether it may have been carried out for all that is known here.
+    private func isInDoubt(_ request: Client.Waiting) -> Bool {
+        request.wasSent && (try? Request(decoding: request.frame.payload))?.mayChange == true
+    }
+
     private mutating func give(up request: Client.Waiting, after limit: Duration, to id: ConnectionIndicator) {
-        let isRead = (try? Request(decoding: request.frame.payload))?.operatorName == Operator.get.rawValue
         let why = "no active server answered within \(limit)"
         let answer =
-            request.wasSent && !isRead
+            isInDoubt(request)
             ? Answer(status: .unknown, message: "\(why); the request may or may not have been carried out")
             : Answer(status: .unavailable, message: "\(why); the request was not carried out: try again later")
         respond(request.frame.header, to: id, answer)
@@ -198,7 +202,7 @@ extension Router {
     mutating func giveUpAll() {
         for (id, client) in clients {
             for request in client.requests.values.sorted(by: { $0.order < $1.order }) {
-                let status: Status = request.wasSent ? .unknown : .unavailable
+                let status: Status = isInDoubt(request) ? .unknown : .unavailable
                 respond(
                     request.frame.header, to: id,
                     Answer(status: status, message: "the service has been shut down"))

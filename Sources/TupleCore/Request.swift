@@ -10,6 +10,14 @@ public struct Request: Hashable, Sendable {
         self.payload = payload
         self.isExplained = isExplained
     }
+
+    /// Whether it can have changed anything where it was carried out.
+    public var mayChange: Bool {
+        switch Operator(rawValue: operatorName) {
+        case .put, .post, .delete: true
+        case .get, nil: false
+        }
+    }
 }
 
 /// The four operators; their names are case-sensitive.

@@ -52,6 +52,19 @@ public struct Sessions: Sendable {
         return sequence < session.lowWater ? .forgotten : .fresh
     }
 
+    /// What was carried out after this logged time is remembered; what was carried out before may be forgotten.
+    ///
+    /// Sessions are forgotten at a sweep, when they were idle for ``idleMilliseconds``, or because there are too many, the
+    /// least recently used ones first. As long as there are as many as the latter leaves, it may have been the case, and
+    /// whatever it forgot was used no later than each that is left; when there are less, one of those has been swept.
+    ///
+    /// - Complexity: O(1), unless there are nearly ``Limits/maximumSessions``; then O(*n*).
+    public var horizon: Int64 {
+        let swept = lastSweep - Sessions.idleMilliseconds
+        guard sessions.count >= Limits.maximumSessions - Limits.maximumSessions / 16 else { return swept }
+        return max(swept, sessions.values.lazy.map(\.lastUsed).min() ?? swept)
+    }
+
     /// Remembers an update's outcome.
     public mutating func record(_ update: LogEntry.Update, at time: Int64) {
         if time - lastSweep >= Sessions.sweepMilliseconds { sweep(at: time) }

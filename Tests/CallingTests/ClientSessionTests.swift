@@ -239,6 +239,22 @@ private func pair(_ text: String) -> Pair {
         #expect(stage.answers.mapValues(\.status) == [1: .unknown, 2: .ok])
     }
 
+    /// What became of it may still be asked for: the servers are not told to forget it, up to a bound.
+    @Test func aRequestThatEndedUnknownHoldsTheLowWaterMarkBack() {
+        var stage = Stage()
+        stage.submit()
+        stage.welcome()
+        stage.pass(.seconds(10))
+        #expect(stage.answers.mapValues(\.status) == [1: .unknown])
+        _ = stage.requests()
+        for sequence in UInt64(2)...2_000 {
+            stage.submit()
+            #expect(stage.requests() == [[sequence, sequence <= 1_024 ? 1 : sequence]])
+            stage.respond(sequence)
+        }
+        #expect(stage.answers.count == 2_000)
+    }
+
     @Test func anAnswerThatGrowsHasItsTimeAnewButNotForTheSamePartAgain() {
         var stage = Stage()
         stage.submit("GET")

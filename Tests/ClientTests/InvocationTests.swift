@@ -77,6 +77,19 @@ import WireProtocol
         #expect(try invocation("get", "--", "--key")?.task == request("GET", #"["--key",".*"]"#))
     }
 
+    @Test func operationsHaveNames() throws {
+        let put = try invocation("put", "a", "b", "--op-id", "x")
+        #expect(put?.operation == OperationID("x"))
+        #expect(try invocation("put", "a", "b")?.operation == nil)
+        let operation = try #require(OperationID("x"))
+        #expect(
+            try invocation("op", "x")?.task
+                == .request(OutcomeQuestion(operation: operation, ageMilliseconds: 300_000).request, given: 0))
+        #expect(
+            try invocation("op", "x", "--age", "2s")?.task
+                == .request(OutcomeQuestion(operation: operation, ageMilliseconds: 2_000).request, given: 0))
+    }
+
     @Test func withoutACommandThereIsTheShellOnTerminalsOnly() throws {
         #expect(try invocation(hasTerminal: true)?.task == .shell)
         #expect(throws: OptionsError.self) { try invocation() }
@@ -86,7 +99,10 @@ import WireProtocol
         ["nonsense"], ["get"], ["get", "a", "b", "c"], ["put", "a"], ["put", "a", "b", "c"], ["put", "[a", "b"],
         ["send"], ["send", "PUT", "{"], ["send", "PUT", #""\ud800""#], ["--output", "xml", "get", "a"],
         ["get", "a", "--nonsense"], ["completions", "tcsh"], ["completions"], ["import"], ["import", "x"],
-        ["import", "x.csv", "--format", "xml"], ["switchover", "no name"], ["shutdown", "now"], ["help", "me"],
+        ["import", "x.csv", "--format", "xml"], ["switchover", "no name"], ["op"], ["op", ""],
+        ["put", "a", "b", "--op-id", ""],
+        ["put", "a", "b", "--op-id", "00000000000000ff.2"], ["get", "a", "--op-id", "x"], ["shutdown", "now"],
+        ["help", "me"],
     ])
     func whatCannotBeUnderstoodIsAUsageError(_ words: [String]) {
         #expect(throws: OptionsError.self) { try outcome(words) }

@@ -87,4 +87,33 @@ import TupleCore
         #expect(standing(sessions, count, 1) == .done([]))
         #expect(standing(sessions, count + 1, 1) == .done([]))
     }
+
+    /// Whoever is forgotten was used at or before the horizon, whichever way it went.
+    @Test func theHorizonIsBehindEverythingThatWasForgotten() {
+        let seed = UInt64.random(in: 1...UInt64.max)
+        var random = PackedMapRandom(state: seed)
+        var sessions = Sessions()
+        var known: [SessionID: Int64] = [:]
+        var forgotten: Int64 = .min
+        var time: Int64 = 1_000_000
+        for step in 0..<150_000 {
+            // Bursts of new sessions that must push others out, and quiet times in which they are swept.
+            let isBurst = step % 100_000 < 75_000
+            time += Int64.random(in: 0..<(isBurst ? 8 : 400), using: &random)
+            let isNew = isBurst && Int.random(in: 0..<4, using: &random) > 0
+            let id = isNew ? UInt64(step + 1) : UInt64.random(in: 1...UInt64(step + 1), using: &random)
+            sessions.record(update(id, UInt64(step + 1), lowWater: UInt64(step + 1)), at: time)
+            known[SessionID(id)] = time
+            guard step % 1_000 == 0 else { continue }
+            for (id, used) in known where sessions.sessions[id] == nil {
+                forgotten = max(forgotten, used)
+                known[id] = nil
+            }
+            guard forgotten <= sessions.horizon else {
+                Issue.record("\(forgotten) was forgotten, the horizon is \(sessions.horizon); seed \(seed)")
+                return
+            }
+        }
+        #expect(forgotten > .min)
+    }
 }

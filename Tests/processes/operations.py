@@ -4,6 +4,7 @@
 
 import json
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -453,6 +454,34 @@ def check_switchover_and_resync():
         expect_equal(suite.status()["redundant"], False, "`redundant` before `resync` was commanded")
         suite.cli("resync", "b", expect=0)
         suite.wait_redundant()
+
+
+def check_operations_have_names():
+    """--op-id: sent again it takes effect once, across a takeover; `twinspace op` tells done, not done, or not known"""
+    with Suite(servers=2) as suite:
+        put = ("put", "user,42", "ada,lovelace", "user,42", "alan,turing", "--op-id", "signup42")
+        first = suite.answer(*put, expect=1)
+        expect_equal(suite.answer("op", "signup42", expect=1), first, "the answer told later")
+        suite.cli("delete", "user,42", expect=0)
+        expect_equal(suite.answer(*put, expect=1), first, "the answer to the second sending")
+        expect_equal(contents(suite), [], "pairs: the second sending had no effect")
+        suite.kill("a")
+        wait_until(lambda: suite.status().get("active") == "b", 15, "b took over")
+        expect_equal(suite.answer(*put, expect=1), first, "the answer to a sending after the takeover")
+        expect_equal(suite.answer("op", "signup42", expect=1), first, "the answer told after the takeover")
+        expect_equal(contents(suite), [], "pairs after the takeover")
+        expect_equal(suite.answer("op", "signup43", expect=6)["status"], "unavailable", "of what nobody did")
+        expect_equal(suite.answer("op", "signup43", "--age", "2h", expect=7)["status"], "unknown", "of what may be old")
+        # A freeze of everybody: the client gives up, and does not know.
+        suite.freeze("b")
+        done = suite.cli("--timeout", "300ms", "put", "user,43", "grace,hopper", expect=7)
+        name = re.search(r"twinspace op ([0-9a-f.]+)", done.stderr)
+        expect(name, f"no name to ask with: {done.stderr}")
+        told = suite.cli("--timeout", "300ms", "op", name[1], expect=7)
+        expect("could not be asked" in told.stderr, f"the question was not answered either: {told.stderr}")
+        suite.thaw("b")
+        suite.cli("op", name[1], expect=0)
+        expect_equal(contents(suite), [[["user", "43"], ["grace", "hopper"]]], "pairs after the freeze")
 
 
 def check_idle_return():

@@ -12,6 +12,7 @@ from linearizability import Operation, violations
 from twinspace_protocol import Client, OutOfTime
 
 VALUES = "pqrst"
+ANSWER_SECONDS = 30.0
 
 
 class Historian:
@@ -31,12 +32,23 @@ class Historian:
 
     def _run(self):
         try:
-            with Client("127.0.0.1", self.port, timeout=30.0, attempt=5.0) as client:
+            with self._connect() as client:
                 while not self.ended.is_set() and len(self.operations) < self.limit:
                     self._ask(client)
                     self.ended.wait(self.dice.random() * 2 * self.pause)
         except (OSError, OutOfTime) as error:
             self.troubles.append(f"{self.name}: {error!r}")
+
+    def _connect(self):
+        """A client; the proxy may be away just now."""
+        deadline = time.monotonic() + ANSWER_SECONDS
+        while True:
+            try:
+                return Client("127.0.0.1", self.port, timeout=ANSWER_SECONDS, attempt=5.0)
+            except OSError:
+                if time.monotonic() > deadline:
+                    raise
+                time.sleep(0.02)
 
     def _ask(self, client):
         operator, payload = self.choose(self.dice)
@@ -89,7 +101,7 @@ class Histories:
         return [historian for group in self.groups.values() for historian in group]
 
     def _read(self, prefix):
-        with Client("127.0.0.1", self.port, timeout=30.0) as client:
+        with Client("127.0.0.1", self.port, timeout=ANSWER_SECONDS) as client:
             answer = client.get(f"{prefix},.*", ".*")
         if answer.status != "ok":
             raise AssertionError(f"a GET was answered {answer.status}: {answer.message}")
