@@ -81,19 +81,21 @@ class Rounds:
         self.failures = 0
 
     def run(self):
+        # Reads and writes begin from empty data each, so that neither meets the other's keys.
+        groups = sorted({(case.operation, case.durable) for case in self.comparisons})
         for number in range(self.options.rounds):
-            for durable in sorted({case.durable for case in self.comparisons}):
+            for group in groups:
                 turn = number % len(self.competitors)
                 for system in self.competitors[turn:] + self.competitors[:turn]:
                     cases = [case for case in self.comparisons
-                             if case.durable == durable and system.supports(case)]
+                             if (case.operation, case.durable) == group and system.supports(case)]
                     if cases:
                         self._run(system, cases, number)
 
     def _run(self, system, cases, number):
         system.start(cases[0].durable)
         try:
-            if any(case.operation == "get" for case in cases):
+            if cases[0].operation == "get":
                 system.fill(systems.KEYS)
             for case in cases:
                 time.sleep(0.2)

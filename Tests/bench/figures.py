@@ -34,7 +34,7 @@ def rate(value):
         return f"{value / 1e6:.2f} M"
     if value >= 1e5:
         return f"{value / 1e3:.0f} k"
-    return f"{value / 1e3:.1f} k"
+    return f"{value / 1e3:.1f} k" if value >= 1e4 else f"{value / 1e3:.2f} k" if value >= 1e3 else f"{value:.0f}"
 
 
 def milliseconds(microseconds):
