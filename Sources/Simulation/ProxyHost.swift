@@ -18,6 +18,10 @@ package final class ProxyHost {
     /// What was made durable last.
     package private(set) var durable: SwitchRecord?
 
+    /// The same, where it is certain that no newer one is on the disk.
+    package var certain: SwitchRecord? { isUncertain ? nil : durable }
+    private var isUncertain = false
+
     private var clients: [ConnectionIndicator: LinkEnd] = [:]
     private var servers: [ServerLink: LinkEnd] = [:]
     private var operators: [OperatorLink: LinkEnd] = [:]
@@ -65,6 +69,8 @@ package final class ProxyHost {
             }
             self.record = record
             world.watch.switchRecovered(known, durable)
+            durable = known
+            isUncertain = false
             router = Router(
                 settings: RouterSettings(maximumClients: maximumClients, newCluster: newCluster), record: known,
                 at: world.now)
@@ -151,6 +157,7 @@ package final class ProxyHost {
         world.tell("proxy loses the switch's record")
         storage = FaultyStorage()
         durable = nil
+        isUncertain = false
     }
 
     // MARK: Events and actions
@@ -239,6 +246,7 @@ package final class ProxyHost {
             world.tell("  the switch is \(newer.story)")
         } catch {
             // What was written may count or not; the process ends before it acts on it.
+            isUncertain = true
             if !storage.hasDied { world.tell("proxy ALERT disk reason=\(error)") }
             crash(storage.hasDied && world.random.once(in: 2) ? .unsynced(seed: world.random.next()) : .nothing)
         }

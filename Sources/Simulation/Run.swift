@@ -145,19 +145,20 @@ package final class Run {
     private func restart(_ server: ServerHost) {
         guard case .server(let number) = server.place else { return }
         restarts[number] = nil
-        if server.isDamaged, server.ended != nil {
-            // It would not start: its copy is taken from another.
+        if server.hasLostTail {
+            // Nobody can tell that it lacks something; whoever changed the bit has to: its copy is taken from another.
             guard mayLose(server) else { return }
             server.wipe()
             spoiled = server
         }
         server.start()
+        if server.hasLostTail { server.crash() }
     }
 
     /// A disk may be lost where another server that is in sync keeps its own, and no word of the lost one is on its way
     /// that might change who is.
     func mayLose(_ server: ServerHost) -> Bool {
-        guard let record = world.proxy.durable, spoiled == nil || spoiled === server, world.isSilent(server) else {
+        guard let record = world.proxy.certain, spoiled == nil || spoiled === server, world.isSilent(server) else {
             return false
         }
         return record.inSync.contains { member in

@@ -16,7 +16,7 @@ package final class ServerHost {
 
     /// The process, while there is one.
     package private(set) var replica: Replica?
-    private var journal: HostJournal?
+    private var journal: ServerJournal?
     /// Counts the processes, so that what was meant for an earlier one is known.
     private(set) var life = 0
     package private(set) var isFrozen = false
@@ -68,6 +68,12 @@ package final class ServerHost {
     private(set) var durable = LogPosition.zero
     /// Whether the disk holds what is known to be durable: not after it was replaced or damaged.
     package private(set) var isDamaged = false
+    /// Whether a changed bit has cost it its last entries, which nobody can tell from a write that was cut short.
+    package private(set) var hasLostTail = false
+    /// Where the log will begin or end that is to take the place of the present one.
+    private var replacing: LogPosition?
+    /// The last entry that was handed to the journal.
+    private var lastAppended = LogPosition.zero
     /// Whether nothing was ever made durable on it.
     package private(set) var isBlank = true
 
@@ -108,16 +114,24 @@ package final class ServerHost {
         isEnding = false
         life += 1
         do throws(JournalError) {
-            let (journal, recovered) = try HostJournal.open(
-                self, storage, rule: settings.rule, settings: diskSettings)
+            let copy = try DurableCopy.open(
+                storage: storage, rule: settings.rule,
+                settings: JournalSettings(
+                    segmentBytes: diskSettings.segmentBytes, retainedLogBytes: diskSettings.retainedLogBytes,
+                    syncPolicy: .always))
             guard !storage.hasDied else { return died() }
-            for warning in recovered.warnings { world.tell("\(machine) recovers: \(warning)") }
-            world.watch.recovered(self, recovered.state, durable: durable)
-            durable = recovered.state.position
+            tell(copy)
+            durable = copy.state.position
+            lastAppended = durable
+            replacing = nil
+            let journal = ServerJournal(
+                copy, storage: storage, policy: .always, snapshotEveryBytes: diskSettings.snapshotEveryBytes,
+                on: HostProcess(self))
+            journal.ruleOfEmptyState = copy.record?.rule ?? settings.rule
+            connect(journal)
             self.journal = journal
             replica = Replica(
-                settings: settings, state: recovered.state, record: recovered.record,
-                isSuspect: recovered.isSuspect, at: moment)
+                settings: settings, state: copy.state, record: copy.record, isSuspect: copy.isSuspect, at: moment)
         } catch {
             guard !storage.hasDied else { return died() }
             world.tell("\(machine) does not start: \(error)")
@@ -129,6 +143,48 @@ package final class ServerHost {
         world.tell("\(machine) starts at \(replica?.state.position.index.number ?? 0)")
         scheduleTick()
         connectToProxy()
+    }
+
+    /// Says what recovery met, and holds it against what is known of the disk.
+    private func tell(_ copy: DurableCopy) {
+        for damage in copy.damage { world.tell("\(machine) ALERT corruption \(damage)") }
+        for mended in copy.mended { world.tell("\(machine) mended \(mended)") }
+        for warning in copy.warnings { world.tell("\(machine) recovers: \(warning)") }
+        if !copy.damage.isEmpty, !isDamaged {
+            world.violate("\(machine) finds its disk damaged, which nothing has damaged: \(copy.damage)")
+        }
+        guard !copy.isSuspect else { return }
+        let end = copy.state.position
+        let isWhole =
+            world.watch.holds(end, durable) || replacing.map { world.watch.holds(end, $0) } ?? false
+        if isWhole {
+            isDamaged = false
+        } else if isDamaged {
+            // A changed bit in the very last record looks like a write that was cut short.
+            world.tell("\(machine) has lost its last entries to a changed bit")
+            hasLostTail = true
+        } else {
+            world.violate("\(machine) had entry \(durable.story) on its disk, and recovered only \(end.story)")
+        }
+    }
+
+    private func connect(_ journal: ServerJournal) {
+        journal.onDurable = { [unowned self, unowned journal] in
+            becameDurable(journal.writer.durable)
+            happened(.durable($0))
+        }
+        journal.onInstalled = { [unowned self] in
+            installed($0)
+            happened(.snapshotInstalled($0))
+        }
+        journal.onDisk = { [unowned self] in happened(.disk($0)) }
+        journal.onRead = { [unowned self] in happened(.journalRead($0, $1)) }
+        journal.onRewound = { [unowned self] in
+            if let position = $0?.position { becameDurable(position) }
+            replacing = nil
+            happened(.rewound($0))
+        }
+        journal.onFailure = { [unowned self] in journalFailed($0) }
     }
 
     /// kill -9: what was not handed to the operating system is gone, connections close.
@@ -165,7 +221,7 @@ package final class ServerHost {
         dialing = []
         life += 1
         replica = nil
-        journal?.isAbandoned = true
+        forget(journal)
         journal = nil
         waiting = []
         pending = []
@@ -181,6 +237,16 @@ package final class ServerHost {
         storage.mend()
         storage.disk.crash(loss)
         world.kick()
+    }
+
+    /// What is still under way must not come back to the next process.
+    private func forget(_ journal: ServerJournal?) {
+        journal?.onDurable = nil
+        journal?.onInstalled = nil
+        journal?.onDisk = nil
+        journal?.onRead = nil
+        journal?.onRewound = nil
+        journal?.onFailure = nil
     }
 
     /// The process died in the middle of a call to the disk.
@@ -225,6 +291,7 @@ package final class ServerHost {
         storage = FaultyStorage()
         durable = .zero
         isDamaged = false
+        hasLostTail = false
         isBlank = true
     }
 
@@ -330,7 +397,7 @@ package final class ServerHost {
         guard life == self.life, !isFrozen else { return }
         needsFlush = false
         if let state = replica?.state {
-            journal?.flush(state)
+            journal?.flush(state, neededAfter: replica?.journalNeededAfter)
             world.watch.noteDigest(state, machine)
         }
         if storage.hasDied { died() }
@@ -358,14 +425,22 @@ package final class ServerHost {
             journal?.remember(record)
             isBlank = false
         case .appendToJournal(_, let entries):
-            world.watch.appended(entries, after: journal?.end ?? .zero, by: machine)
+            if let first = entries.first {
+                // What is not written yet comes before it; the entries themselves tell how they follow each other.
+                world.watch.appended(entries, after: before(first.position), by: machine)
+            }
             journal?.append(entries)
-        case .installSnapshot(let state): journal?.install(state)
+            lastAppended = entries.last?.position ?? lastAppended
+        case .installSnapshot(let state):
+            replacing = state.position
+            lastAppended = state.position
+            journal?.install(state)
         case .markCopy(let isSuspect): journal?.markCopy(isSuspect: isSuspect)
-        case .readJournal(let peer, let position, let bytes):
-            happened(.journalRead(peer, journal?.read(after: position, bytes: bytes) ?? .lacking(common: nil)))
+        case .readJournal(let peer, let position, let bytes): journal?.read(for: peer, after: position, bytes: bytes)
         case .rewind(let position):
-            happened(.rewound(journal?.rewind(to: position, rule: replica?.record?.rule ?? settings.rule)))
+            replacing = position
+            lastAppended = position
+            journal?.rewind(to: position)
         case .sendToProxy(let frame): if let proxyEnd { world.send(frame, proxyEnd) }
         case .reconnectToProxy: closeProxy()
         case .sendToPeer(let peer, let frame): if let end = peers[peer] { world.send(frame, end) }
@@ -416,19 +491,23 @@ package final class ServerHost {
 
     // MARK: The disk
 
-    /// Does `work` on another thread, and hands its result to the loop.
-    func offload<Result>(_ work: @escaping () -> Result, _ then: @escaping (Result) -> Void) {
+    /// Calls `body` when the disk is done with something.
+    func afterDisk(_ duration: Duration, _ body: @escaping () -> Void) {
         let life = life
         func finish() {
             guard life == self.life else { return }
             guard !isDiskHeld else { return held.append(finish) }
             guard !isFrozen else { return backlog.append(finish) }
-            let result = work()
-            guard !storage.hasDied else { return died() }
-            then(result)
-            if storage.hasDied, life == self.life { died() }
+            body()
         }
-        world.schedule(.call(finish), after: world.draw(world.weather.sync) * diskSlowness)
+        world.after(duration, finish)
+    }
+
+    /// - Returns: whether the process has died in a call to the disk.
+    func diesIfDiskCallWasLast() -> Bool {
+        guard storage.hasDied else { return false }
+        died()
+        return true
     }
 
     private func releaseDisk() {
@@ -437,15 +516,23 @@ package final class ServerHost {
         for body in late { world.schedule(.call(body), after: 0) }
     }
 
-    func becameDurable(_ position: LogPosition) {
+    private func becameDurable(_ position: LogPosition) {
         durable = position
         if position != .zero { isBlank = false }
     }
 
-    func installed(_ position: LogPosition) {
+    private func installed(_ position: LogPosition) {
         durable = position
+        replacing = nil
         isDamaged = false
+        hasLostTail = false
         isBlank = false
+    }
+
+    /// What the entry at this position follows here.
+    private func before(_ position: LogPosition) -> LogPosition {
+        lastAppended.index.next == position.index
+            ? lastAppended : LogPosition(epoch: .zero, index: LogIndex(position.index.number - 1))
     }
 
     // MARK: Connections
@@ -475,14 +562,14 @@ package final class ServerHost {
     }
 
     /// Calls `body` from the loop, when the process is awake.
-    private func later(_ body: @escaping () -> Void) {
+    func later(_ duration: Duration = .zero, _ body: @escaping () -> Void) {
         let life = life
         func call() {
             guard life == self.life else { return }
             guard !isFrozen else { return backlog.append(call) }
             body()
         }
-        world.schedule(.call(call), after: 0)
+        world.after(duration, call)
     }
 
     func proxyLost() {

@@ -122,14 +122,6 @@ package final class Watch {
 
     // MARK: Disks
 
-    /// A server has read its disk.
-    func recovered(_ host: ServerHost, _ state: ReplicatedState, durable: LogPosition) {
-        if !host.isDamaged, !holds(state.position, durable) {
-            violate(
-                "\(host.machine) had entry \(durable.story) on its disk, and recovered only \(state.position.story)")
-        }
-    }
-
     func switchRecovered(_ record: SwitchRecord?, _ durable: SwitchRecord?) {
         guard let durable else { return }
         if record == nil || record!.version < durable.version {

@@ -1,7 +1,32 @@
 package import Journal
-package import Replication
 package import TupleCore
 package import TupleStore
+
+/// What a server's journal needs of the process that it is part of: time, and other threads for what blocks.
+package protocol JournalProcess: AnyObject {
+    /// By the monotonic clock.
+    var now: Instant { get }
+
+    /// Calls `body` on the loop, once or again and again, for as long as the process lives.
+    func after(_ duration: Duration, _ body: @escaping () -> Void)
+    func every(_ duration: Duration, _ body: @escaping () -> Void)
+
+    /// Runs `work` beside the loop, after what the same lane was given before, then `then` on the loop.
+    func perform<T: Sendable>(
+        _ lane: DiskLane, _ work: @escaping @Sendable () -> T, then: @escaping (T) -> Void)
+}
+
+/// A line of disk work that is done in order; the lanes do not wait for each other.
+package enum DiskLane: Hashable, Sendable, CaseIterable {
+    /// Groups of entries, and what must not run beside them.
+    case commits
+    /// Segments made ahead.
+    case spares
+    /// Snapshots.
+    case bulk
+    /// What is read for followers.
+    case reads
+}
 
 /// A server's durable copy: journal, snapshots and the last switch record it saw, in its data directory.
 ///
@@ -10,7 +35,7 @@ package import TupleStore
 /// ``remember(_:)``, which is rare: what has no place yet waits in memory, and how things stand is told by `onDisk`.
 package final class ServerJournal {
     /// How much log is written before the state is put into a snapshot, so that a restart need not read more.
-    static let snapshotEveryBytes = 64 * 1_048_576
+    package static let snapshotEveryBytes = 64 * 1_048_576
     /// How long after the disk was found full it is tried again.
     static let retryInterval = Duration.milliseconds(500)
     /// A write or sync that takes longer than this counts as one that hangs.
@@ -26,21 +51,13 @@ package final class ServerJournal {
     /// The disk cannot be trusted any more: what happened, in words. The server must end.
     package var onFailure: ((String) -> Void)?
 
-    let loop: EventLoop
+    private let process: any JournalProcess
     let storage: any Storage
     private let policy: SyncPolicy
-    var writer: JournalWriter
+    private let snapshotEveryBytes: Int
+    package private(set) var writer: JournalWriter
     private var member: DurableRecord
     private var mark: DurableRecord
-
-    /// Groups of entries, and what must not run beside them.
-    private let commits: DiskThread
-    /// Segments made ahead.
-    private let spares: DiskThread
-    /// Snapshots.
-    let bulk: DiskThread
-    /// What is read for followers.
-    let reads: DiskThread
 
     /// Entries that the writer has not taken in, because the next segment is not there.
     private var queue: [JournalEntry] = []
@@ -62,38 +79,36 @@ package final class ServerJournal {
     private var replacement: Replacement?
     private var isReplacing = false
     private var cursors: [PeerID: LogCursor] = [:]
-    private var syncTimer: Timer?
-    private var watch: Timer?
 
     private enum Replacement {
         case install(ReplicatedState)
         case rewind(LogPosition)
     }
 
-    package init(_ copy: DurableCopy, storage: any Storage, policy: SyncPolicy, on loop: EventLoop) {
-        self.loop = loop
+    /// - Parameters:
+    ///   - copy: what the directory held.
+    ///   - snapshotEveryBytes: how much log is written between two snapshots.
+    ///   - process: calls what it was given on the loop that this journal belongs to.
+    package init(
+        _ copy: DurableCopy, storage: any Storage, policy: SyncPolicy,
+        snapshotEveryBytes: Int = ServerJournal.snapshotEveryBytes, on process: any JournalProcess
+    ) {
+        self.process = process
         self.storage = storage
         self.policy = policy
+        self.snapshotEveryBytes = snapshotEveryBytes
         writer = copy.writer
         member = copy.member
         mark = copy.mark
         bytesSinceSnapshot = copy.logBytes
         snapshotIndex = copy.snapshot.index
-        commits = DiskThread(on: loop)
-        spares = DiskThread(on: loop)
-        bulk = DiskThread(on: loop)
-        reads = DiskThread(on: loop)
         if case .interval(let interval) = policy {
-            let timer = Timer(on: loop) { [weak self] in
+            process.every(interval) { [weak self] in
                 self?.isSyncDue = true
                 self?.pump()
             }
-            timer.schedule(after: interval, repeatingEvery: interval)
-            syncTimer = timer
         }
-        let watch = Timer(on: loop) { [weak self] in self?.look() }
-        watch.schedule(after: Self.retryInterval, repeatingEvery: Self.retryInterval)
-        self.watch = watch
+        process.every(Self.retryInterval) { [weak self] in self?.look() }
     }
 
     /// Keeps the record durably; returns when that is done.
@@ -122,7 +137,7 @@ package final class ServerJournal {
     package func flush(_ state: ReplicatedState, neededAfter: LogIndex?) {
         self.neededAfter = neededAfter
         pump()
-        if bytesSinceSnapshot >= Self.snapshotEveryBytes { takeSnapshot(of: state) }
+        if bytesSinceSnapshot >= snapshotEveryBytes { takeSnapshot(of: state) }
     }
 
     /// Lets go on what can.
@@ -163,8 +178,8 @@ package final class ServerJournal {
         guard let request = found ?? nil else { return }
         isSyncDue = false
         isGroupUnderWay = true
-        groupBegan = loop.now
-        commits.perform({ request.perform() }) { [weak self] result in
+        groupBegan = process.now
+        process.perform(.commits, { request.perform() }) { [weak self] result in
             guard let self else { return }
             self.isGroupUnderWay = false
             self.isHanging = false
@@ -182,8 +197,8 @@ package final class ServerJournal {
         let found = attempt { () throws(JournalError) in try writer.beginSpare(forPayloadBytes: next) }
         guard let request = found ?? nil else { return }
         isMakingSpare = true
-        spareBegan = loop.now
-        spares.perform({ request.perform() }) { [weak self] result in
+        spareBegan = process.now
+        process.perform(.spares, { request.perform() }) { [weak self] result in
             guard let self else { return }
             self.isMakingSpare = false
             do throws(JournalError) {
@@ -203,8 +218,8 @@ package final class ServerJournal {
 
     /// What time alone brings: a full disk may have room again, and a disk that does not answer has to be told of.
     private func look() {
-        if isGroupUnderWay, loop.now.duration(since: groupBegan) > Self.patience { isHanging = true }
-        if isMakingSpare, queueBegin < queue.count, loop.now.duration(since: spareBegan) > Self.patience {
+        if isGroupUnderWay, process.now.duration(since: groupBegan) > Self.patience { isHanging = true }
+        if isMakingSpare, queueBegin < queue.count, process.now.duration(since: spareBegan) > Self.patience {
             isHanging = true
         }
         if isFull { keepSpare(isRetry: true) }
@@ -233,7 +248,7 @@ package final class ServerJournal {
         isSnapshotting = true
         bytesSinceSnapshot = 0
         let storage = storage
-        bulk.perform({ Self.write(state, to: storage) }) { [weak self] result in
+        process.perform(.bulk, { Self.write(state, to: storage) }) { [weak self] result in
             guard let self else { return }
             self.isSnapshotting = false
             switch result {
@@ -259,7 +274,7 @@ package final class ServerJournal {
         }
         guard let removal = writer.releaseSegments(coveredBy: covered, retaining: bytes) else { return }
         // Files that stay behind cost room, no more: recovery takes them.
-        bulk.perform({ (try? removal.perform()) != nil }) { _ in }
+        process.perform(.bulk, { (try? removal.perform()) != nil }) { _ in }
     }
 
     // MARK: Another log in place of this one
@@ -292,18 +307,21 @@ package final class ServerJournal {
         let storage = storage
         let found = attempt { () throws(JournalError) in try writer.beginReset(to: state.position) }
         guard let reset = found else { return }
-        bulk.perform({ () -> (Result<Void, JournalError>, ResetResult?) in
-            let written = Self.write(state, to: storage)
-            guard case .success = written else { return (written, nil) }
-            return (written, reset.perform())
-        }) { [weak self] written, result in
+        process.perform(
+            .bulk,
+            { () -> (Result<Void, JournalError>, ResetResult?) in
+                let written = Self.write(state, to: storage)
+                guard case .success = written else { return (written, nil) }
+                return (written, reset.perform())
+            }
+        ) { [weak self] written, result in
             guard let self else { return }
             self.isReplacing = false
             do throws(JournalError) {
                 try written.get()
                 guard let result else { return }
                 let removal = try self.writer.completeReset(result)
-                self.bulk.perform({ (try? removal.perform()) != nil }) { _ in }
+                self.process.perform(.bulk, { (try? removal.perform()) != nil }) { _ in }
                 self.bytesSinceSnapshot = 0
                 self.snapshotIndex = state.position.index
                 self.onInstalled?(state.position)
@@ -316,7 +334,7 @@ package final class ServerJournal {
                 self.isFull = true
                 self.tell()
                 // Another attempt with every look at the disk.
-                self.loop.after(Self.retryInterval) { [weak self] in self?.begin(.install(state)) }
+                self.process.after(Self.retryInterval) { [weak self] in self?.begin(.install(state)) }
             }
         }
     }
@@ -339,19 +357,22 @@ package final class ServerJournal {
         cursor.stop(at: position.index)
         let (storage, start) = (storage, cursor)
         let rule = ruleOfEmptyState
-        bulk.perform({ () -> (ReplicatedState, ResetResult)? in
-            var cursor = start
-            do throws(JournalError) {
-                var state = ReplicatedState(rule: rule)
-                if base != .zero {
-                    var snapshot = try SnapshotReader(storage: storage, position: base)
-                    state = try DurableCopy.read(&snapshot)
-                }
-                _ = try DurableCopy.apply(&cursor, to: &state)
-                guard state.position == position else { return nil }
-                return (state, truncation.perform())
-            } catch { return nil }
-        }) { [weak self] result in
+        process.perform(
+            .bulk,
+            { () -> (ReplicatedState, ResetResult)? in
+                var cursor = start
+                do throws(JournalError) {
+                    var state = ReplicatedState(rule: rule)
+                    if base != .zero {
+                        var snapshot = try SnapshotReader(storage: storage, position: base)
+                        state = try DurableCopy.read(&snapshot)
+                    }
+                    _ = try DurableCopy.apply(&cursor, to: &state)
+                    guard state.position == position else { return nil }
+                    return (state, truncation.perform())
+                } catch { return nil }
+            }
+        ) { [weak self] result in
             guard let self else { return }
             guard let (state, truncated) = result else {
                 self.endRewind(nil)
@@ -359,7 +380,7 @@ package final class ServerJournal {
             }
             do throws(JournalError) {
                 let removal = try self.writer.completeTruncation(truncated)
-                self.bulk.perform({ (try? removal.perform()) != nil }) { _ in }
+                self.process.perform(.bulk, { (try? removal.perform()) != nil }) { _ in }
                 self.endRewind(state)
             } catch {
                 if error.isDiskFull { self.endRewind(nil) } else { self.onFailure?("\(error)") }
@@ -382,21 +403,24 @@ package final class ServerJournal {
     package func read(for peer: PeerID, after position: LogPosition, bytes: Int) {
         guard let start = cursor(for: peer, after: position) else {
             let common = writer.lastCommonPosition(with: position)
-            loop.soon { [weak self] in self?.onRead?(peer, .lacking(common: common)) }
+            process.after(.zero) { [weak self] in self?.onRead?(peer, .lacking(common: common)) }
             return
         }
-        reads.perform({ () -> (LogCursor, JournalRun) in
-            var cursor = start
-            var entries: [JournalEntry] = []
-            var left = bytes
-            do throws(JournalError) {
-                while left > 0, let record = try cursor.next() {
-                    left -= record.payload.count + 64
-                    entries.append(JournalEntry(position: record.position, bytes: record.payload))
-                }
-            } catch { return (cursor, .lacking(common: nil)) }
-            return (cursor, .entries(entries))
-        }) { [weak self] cursor, run in
+        process.perform(
+            .reads,
+            { () -> (LogCursor, JournalRun) in
+                var cursor = start
+                var entries: [JournalEntry] = []
+                var left = bytes
+                do throws(JournalError) {
+                    while left > 0, let record = try cursor.next() {
+                        left -= record.payload.count + 64
+                        entries.append(JournalEntry(position: record.position, bytes: record.payload))
+                    }
+                } catch { return (cursor, .lacking(common: nil)) }
+                return (cursor, .entries(entries))
+            }
+        ) { [weak self] cursor, run in
             guard let self else { return }
             self.cursors[peer] = cursor
             self.onRead?(peer, run)
