@@ -3,21 +3,14 @@ import WireProtocol
 
 /// A client's connection.
 struct Client: Sendable {
-    var since: Instant
     var greeted = false
     var isPaused = false
-    /// Requests that have not been answered, by their sequence.
-    var requests: [RequestSequence: Waiting] = [:]
-    var bytes = 0
+    var requests = RequestsInFlight()
 
-    /// A request that waits for its answer.
-    struct Waiting: Sendable {
-        /// Tagged with the connection indicator.
-        var frame: Frame
-        var order: UInt64
-        var since: Instant
-        /// Whether some active server was sent it: then it may have been carried out.
-        var wasSent = false
+    /// It has as much on its way as one client may.
+    var isFull: Bool {
+        requests.span >= RouterSettings.maximumRequestsPerClient
+            || requests.bytes >= RouterSettings.maximumBytesPerClient
     }
 }
 
@@ -30,14 +23,16 @@ extension Router {
             actions.append(.closeClient(id))
             return
         }
-        clients[id] = Client(since: now)
+        clients[id.number] = Client()
+        greeting.append((id, now))
     }
 
     mutating func receive(_ frame: Frame, from id: ConnectionIndicator) {
-        guard let client = clients[id] else { return }
+        guard let place = clients.place(of: id.number) else { return }
+        let greeted = clients[at: place].greeted
         switch frame.type {
-        case .hello where !client.greeted: greet(frame, id)
-        case .request where client.greeted: park(frame, id)
+        case .request where greeted: park(frame, id, place)
+        case .hello where !greeted: greet(frame, id)
         default:
             dismiss(id, "a client may not send a frame of type \(frame.type) here")
         }
@@ -48,7 +43,7 @@ extension Router {
             dismiss(id, "the hello names no protocol version that is spoken here; \(Header.version) is")
             return
         }
-        clients[id]?.greeted = true
+        clients[id.number]?.greeted = true
         actions.append(.sendToClient(id, Router.welcome(version).frame))
     }
 
@@ -65,13 +60,13 @@ extension Router {
         closed(id)
     }
 
-    private mutating func park(_ frame: Frame, _ id: ConnectionIndicator) {
+    private mutating func park(_ frame: Frame, _ id: ConnectionIndicator, _ place: Int) {
         guard frame.header.session != .none else {
             dismiss(id, "a request must carry a session other than 0, or a retry of it could not be recognised")
             return
         }
         let sequence = frame.header.sequence
-        guard clients[id]?.requests[sequence] == nil else {
+        guard clients[at: place].requests.place(of: sequence) == nil else {
             dismiss(id, "request \(sequence.number) is on its way already")
             return
         }
@@ -79,96 +74,98 @@ extension Router {
             let message =
                 shutdown == nil
                 ? "too many requests are waiting; try again later" : "the service is shutting down"
-            respond(frame.header, to: id, Answer(status: .unavailable, message: message))
+            respond(frame.header.session, sequence, to: id, Answer(status: .unavailable, message: message))
             return
         }
         lastOrder += 1
-        var tagged = frame
-        tagged.header.connection = id
-        var waiting = Client.Waiting(frame: tagged, order: lastOrder, since: now)
-        if let route, let record {
-            forward(&waiting, to: route, epoch: record.epoch)
-        }
-        clients[id]?.requests[sequence] = waiting
-        clients[id]?.bytes += frame.payload.count
+        if let route, let epoch = record?.epoch { forward(frame, of: id, to: route, epoch: epoch) }
+        clients[at: place].requests.append(frame, order: lastOrder, since: now, wasSent: route != nil)
         waitingBytes += frame.payload.count
-        updatePause(id)
+        updatePause(id, place)
     }
 
-    private mutating func forward(_ waiting: inout Client.Waiting, to link: ServerLink, epoch: Epoch) {
-        waiting.frame.header.epoch = epoch
-        waiting.wasSent = true
-        actions.append(.sendToServer(link, waiting.frame))
+    private mutating func forward(
+        _ frame: Frame, of id: ConnectionIndicator, to link: ServerLink, epoch: Epoch
+    ) {
+        var tagged = frame
+        tagged.header.connection = id
+        tagged.header.epoch = epoch
+        actions.append(.sendToServer(link, tagged))
     }
 
     /// A client that has as much on its way as it may is not read from: it is slowed down, not refused.
-    private mutating func updatePause(_ id: ConnectionIndicator) {
-        guard let client = clients[id] else { return }
-        let isFull =
-            client.requests.count >= RouterSettings.maximumRequestsPerClient
-            || client.bytes >= RouterSettings.maximumBytesPerClient
-        if isFull != client.isPaused {
-            clients[id]?.isPaused = isFull
-            actions.append(.pauseClient(id, isFull))
-        }
+    private mutating func updatePause(_ id: ConnectionIndicator, _ place: Int) {
+        let isFull = clients[at: place].isFull
+        guard isFull != clients[at: place].isPaused else { return }
+        clients[at: place].isPaused = isFull
+        actions.append(.pauseClient(id, isFull))
     }
 
-    private mutating func remove(_ sequence: RequestSequence, of id: ConnectionIndicator) {
-        guard let waiting = clients[id]?.requests.removeValue(forKey: sequence) else { return }
-        clients[id]?.bytes -= waiting.frame.payload.count
-        waitingBytes -= waiting.frame.payload.count
-        updatePause(id)
+    private mutating func remove(_ request: Int, of id: ConnectionIndicator, _ place: Int) {
+        let before = clients[at: place].requests.bytes
+        clients[at: place].requests.remove(at: request)
+        waitingBytes -= before - clients[at: place].requests.bytes
+        updatePause(id, place)
     }
 
     /// The active server's response, or a part of it, goes to its client without the indicator.
     mutating func relay(_ frame: Frame) {
         let id = frame.header.connection
-        guard clients[id]?.requests[frame.header.sequence]?.frame.header.session == frame.header.session else {
+        guard let place = clients.place(of: id.number),
+            let request = clients[at: place].requests.place(of: frame.header.sequence),
+            clients[at: place].requests[request].session == frame.header.session
+        else {
             discarded += 1
             return
         }
         var stripped = frame
         stripped.header.connection = .none
         actions.append(.sendToClient(id, stripped))
-        if !frame.header.flags.contains(.more) { remove(frame.header.sequence, of: id) }
+        if !frame.header.flags.contains(.more) { remove(request, of: id, place) }
     }
 
     /// Everything that is unanswered goes to the new active server, in the order in which it came. What an earlier one
     /// carried out already is recognised by session and sequence.
     mutating func replay() {
-        guard let route, let record else { return }
-        var waiting: [(order: UInt64, id: ConnectionIndicator, sequence: RequestSequence)] = []
-        for (id, client) in clients {
-            for (sequence, request) in client.requests { waiting.append((request.order, id, sequence)) }
+        guard let route, let epoch = record?.epoch else { return }
+        var waiting: [(order: UInt64, id: ConnectionIndicator, frame: Frame)] = []
+        for (number, client) in clients.all {
+            guard let place = clients.place(of: number) else { continue }
+            for request in client.requests.places {
+                clients[at: place].requests[request].wasSent = true
+                waiting.append(
+                    (client.requests[request].order, ConnectionIndicator(number), client.requests.frame(at: request)))
+            }
         }
         waiting.sort { $0.order < $1.order }
-        for item in waiting {
-            guard var request = clients[item.id]?.requests[item.sequence] else { continue }
-            forward(&request, to: route, epoch: record.epoch)
-            clients[item.id]?.requests[item.sequence] = request
-        }
+        for item in waiting { forward(item.frame, of: item.id, to: route, epoch: epoch) }
         if !waiting.isEmpty { log(.info, "replayed", [.init("requests", waiting.count)]) }
     }
 
     mutating func closed(_ id: ConnectionIndicator) {
-        guard let client = clients.removeValue(forKey: id) else { return }
-        waitingBytes -= client.bytes
-        if let route, let record, client.requests.values.contains(where: \.wasSent) {
+        guard let client = clients.removeValue(forKey: id.number) else { return }
+        waitingBytes -= client.requests.bytes
+        if let route, let record, client.requests.places.contains(where: { client.requests[$0].wasSent }) {
             let cancel = Header(.cancel, epoch: record.epoch, connection: id)
             actions.append(.sendToServer(route, Frame(cancel)))
         }
     }
 
-    private mutating func respond(_ header: Header, to id: ConnectionIndicator, _ answer: Answer) {
-        var response = Header(.response, flags: [.first], session: header.session, sequence: header.sequence)
+    private mutating func respond(
+        _ session: SessionID, _ sequence: RequestSequence, to id: ConnectionIndicator, _ answer: Answer
+    ) {
+        var response = Header(.response, flags: [.first], session: session, sequence: sequence)
         response.epoch = record?.epoch ?? .zero
         actions.append(.sendToClient(id, Frame(response, payload: answer.payloadBytes)))
     }
 
     mutating func tickClients() {
-        for (id, client) in clients where !client.greeted {
-            if now.duration(since: client.since) > RouterSettings.greetingTime {
-                dismiss(id, "no hello came within \(RouterSettings.greetingTime)")
+        while let first = greeting.first {
+            let isLate = now.duration(since: first.since) > RouterSettings.greetingTime
+            guard isLate || clients[first.client.number]?.greeted ?? true else { return }
+            greeting.removeFirst()
+            if isLate, clients[first.client.number]?.greeted == false {
+                dismiss(first.client, "no hello came within \(RouterSettings.greetingTime)")
             }
         }
     }
@@ -176,35 +173,46 @@ extension Router {
     /// Gives up requests that have waited for too long, with a clear error.
     mutating func sweepRequests() {
         let limit = route == nil ? RouterSettings.parkingTime : RouterSettings.servingTime
-        for (id, client) in clients where !client.requests.isEmpty {
-            for (sequence, request) in client.requests where now.duration(since: request.since) > limit {
-                give(up: request, after: limit, to: id)
-                remove(sequence, of: id)
+        for (number, client) in clients.all {
+            let id = ConnectionIndicator(number)
+            for at in client.requests.places {
+                let request = client.requests[at]
+                guard now.duration(since: request.since) > limit else { continue }
+                give(up: request, client.requests.payload(at: at), after: limit, to: id)
+                guard let place = clients.place(of: number),
+                    let found = clients[at: place].requests.place(of: request.sequence)
+                else { continue }
+                remove(found, of: id, place)
             }
         }
     }
 
     /// Whether it may have been carried out for all that is known here.
-    private func isInDoubt(_ request: Client.Waiting) -> Bool {
-        request.wasSent && (try? Request(decoding: request.frame.payload))?.mayChange == true
+    private func isInDoubt(_ request: RequestsInFlight.Request, _ payload: ArraySlice<UInt8>) -> Bool {
+        request.wasSent && (try? Request(decoding: payload))?.mayChange == true
     }
 
-    private mutating func give(up request: Client.Waiting, after limit: Duration, to id: ConnectionIndicator) {
+    private mutating func give(
+        up request: RequestsInFlight.Request, _ payload: ArraySlice<UInt8>, after limit: Duration,
+        to id: ConnectionIndicator
+    ) {
         let why = "no active server answered within \(limit)"
         let answer =
-            isInDoubt(request)
+            isInDoubt(request, payload)
             ? Answer(status: .unknown, message: "\(why); the request may or may not have been carried out")
             : Answer(status: .unavailable, message: "\(why); the request was not carried out: try again later")
-        respond(request.frame.header, to: id, answer)
+        respond(request.session, request.sequence, to: id, answer)
     }
 
     /// The service ends: whoever still waits is told.
     mutating func giveUpAll() {
-        for (id, client) in clients {
-            for request in client.requests.values.sorted(by: { $0.order < $1.order }) {
-                let status: Status = isInDoubt(request) ? .unknown : .unavailable
+        for (number, client) in clients.all {
+            let id = ConnectionIndicator(number)
+            for place in client.requests.places {
+                let request = client.requests[place]
+                let status: Status = isInDoubt(request, client.requests.payload(at: place)) ? .unknown : .unavailable
                 respond(
-                    request.frame.header, to: id,
+                    request.session, request.sequence, to: id,
                     Answer(status: status, message: "the service has been shut down"))
             }
             actions.append(.closeClient(id))

@@ -32,6 +32,11 @@ struct Server: Sendable {
 
 extension Router {
     mutating func receive(_ frame: Frame, from link: ServerLink) {
+        // Nearly all that comes are the active server's responses, many at the same moment.
+        if frame.type == .response, link == route, now == routeHeardAt {
+            response(frame, from: link)
+            return
+        }
         guard let server = servers[link] else { return }
         guard server.name != nil else {
             register(frame, link)
@@ -39,6 +44,7 @@ extension Router {
         }
         servers[link]?.challengedUntil = nil
         heard(link)
+        if link == route { routeHeardAt = now }
         switch frame.type {
         case .response: response(frame, from: link)
         case .proxyHeartbeat: heartbeat(frame, from: link)
@@ -97,7 +103,7 @@ extension Router {
             discarded += 1
             return
         }
-        unconfirmedFounder = nil
+        if unconfirmedFounder != nil { unconfirmedFounder = nil }
         relay(frame)
     }
 
@@ -237,6 +243,7 @@ extension Router {
 
     mutating func routeLost() {
         route = nil
+        routeHeardAt = nil
         routeLostAt = now
     }
 

@@ -10,7 +10,7 @@ public struct Router: Sendable {
     /// The switch; nil before the first server has founded the cluster, and while a lost record is rebuilt.
     public internal(set) var record: SwitchRecord?
 
-    var clients: [ConnectionIndicator: Client] = [:]
+    var clients = IdentifierMap<Client>()
     var servers: [ServerLink: Server] = [:]
     var operators: [OperatorLink: OperatorState] = [:]
     /// Where requests go: the active server's link, while it is there.
@@ -41,6 +41,10 @@ public struct Router: Sendable {
     var now: Instant
     var actions: [Action] = []
     var routeLostAt: Instant
+    /// When something came from the active server last; nil where that is not known.
+    var routeHeardAt: Instant?
+    /// Connections that have not said hello, and since when; the oldest first, gone ones among them.
+    var greeting: [(client: ConnectionIndicator, since: Instant)] = []
     var noActiveAlerted = false
     private var lastSweep: Instant
     private var lastSequence: UInt64 = 0
@@ -70,7 +74,17 @@ public struct Router: Sendable {
 
     /// Takes in what has happened, and gives what is to be done about it, in order.
     public mutating func step(_ event: Event, at now: Instant) -> [Action] {
-        self.now = now
+        var actions: [Action] = []
+        step(event, at: now, adding: &actions)
+        return actions
+    }
+
+    /// The same; what is to be done is added to `given`, which can be used again and again.
+    public mutating func step(_ event: Event, at now: Instant, adding given: inout [Action]) {
+        swap(&actions, &given)
+        defer { swap(&actions, &given) }
+        // What came in one read has the moment of that read; something else may have happened in between.
+        self.now = max(now, self.now)
         if now.duration(since: lastTick) > RouterSettings.tick * RouterSettings.stallTicks { awakeSince = now }
         switch event {
         case .clientConnected(let client): connected(client)
@@ -86,8 +100,6 @@ public struct Router: Sendable {
         case .terminated: beginTermination()
         case .tick: tick()
         }
-        defer { actions = [] }
-        return actions
     }
 
     private mutating func tick() {
@@ -124,7 +136,7 @@ public struct Router: Sendable {
     public var isServing: Bool { route != nil }
     public var clientCount: Int { clients.count }
     /// Requests that wait for an answer.
-    public var parkedCount: Int { clients.values.reduce(0) { $0 + $1.requests.count } }
+    public var parkedCount: Int { clients.all.reduce(0) { $0 + $1.value.requests.count } }
 
     mutating func log(_ level: LogLine.Level, _ event: String, _ fields: [LogLine.Field] = []) {
         actions.append(.log(LogLine(level, event, fields)))

@@ -1,3 +1,4 @@
+package import TupleCore
 package import WireProtocol
 
 /// A connection that carries frames. What is no frame ends it.
@@ -6,6 +7,9 @@ package final class FrameConnection {
     package var onFrame: ((Frame) -> Void)?
     /// Once, with the reason in words.
     package var onClose: ((String) -> Void)?
+
+    /// When the bytes came in which the present frame ended: one moment for all frames that came together.
+    package private(set) var receivedAt = Instant(nanoseconds: 0)
 
     private var decoder = FrameDecoder()
     private var failure: String?
@@ -53,6 +57,7 @@ package final class FrameConnection {
     }
 
     private func deliver() {
+        receivedAt = connection.loop.now
         do throws(FrameError) {
             while !isClosed, !isPaused, let frame = try decoder.next() { onFrame?(frame) }
         } catch {

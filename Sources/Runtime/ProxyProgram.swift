@@ -68,7 +68,7 @@ final class ProxyProcess {
     private let data: String
     private var listeners: [Listener] = []
     private var http: HTTPServer?
-    private var clients: [ConnectionIndicator: FrameConnection] = [:]
+    private var clients = IdentifierMap<FrameConnection>()
     private var servers: [ServerLink: FrameConnection] = [:]
     private var operators: [OperatorLink: FrameConnection] = [:]
     private var exchanges: [StatusToken: HTTPExchange] = [:]
@@ -77,6 +77,7 @@ final class ProxyProcess {
     private var ticker: Timer?
 
     private var waiting: [Event] = []
+    private var actions: [Action] = []
     private var isStepping = false
     private var isEnding = false
     private var exitCode: Int32 = 0
@@ -172,27 +173,31 @@ final class ProxyProcess {
 
     // MARK: Events and actions
 
-    private func happened(_ event: Event) {
+    private func happened(_ event: Event, at moment: Instant? = nil) {
         guard !isEnding else { return }
-        waiting.append(event)
-        guard !isStepping else { return }
-        isStepping = true
-        var next = 0
-        while next < waiting.count {
-            let event = waiting[next]
-            next += 1
-            for action in router.step(event, at: loop.now) { carryOut(action) }
+        guard !isStepping else {
+            waiting.append(event)
+            return
         }
-        waiting.removeAll(keepingCapacity: true)
+        isStepping = true
+        step(event, at: moment ?? loop.now)
+        // What happened meanwhile.
+        while !waiting.isEmpty { step(waiting.removeFirst(), at: loop.now) }
         isStepping = false
+    }
+
+    private func step(_ event: Event, at moment: Instant) {
+        router.step(event, at: moment, adding: &actions)
+        for action in actions { carryOut(action) }
+        actions.removeAll(keepingCapacity: true)
     }
 
     private func carryOut(_ action: Action) {
         switch action {
         case .persist(let record): persist(record)
-        case .sendToClient(let client, let frame): clients[client]?.send(frame)
-        case .closeClient(let client): clients.removeValue(forKey: client)?.closeAfterFlush()
-        case .pauseClient(let client, let isPaused): clients[client]?.pause(isPaused)
+        case .sendToClient(let client, let frame): clients[client.number]?.send(frame)
+        case .closeClient(let client): clients.removeValue(forKey: client.number)?.closeAfterFlush()
+        case .pauseClient(let client, let isPaused): clients[client.number]?.pause(isPaused)
         case .sendToServer(let link, let frame): servers[link]?.send(frame)
         case .closeServer(let link): servers.removeValue(forKey: link)?.closeAfterFlush()
         case .sendToOperator(let link, let frame): operators[link]?.send(frame)
@@ -219,7 +224,7 @@ final class ProxyProcess {
     private func end() {
         guard !isEnding else { return }
         isEnding = true
-        for client in clients.values { client.closeAfterFlush() }
+        for (_, client) in clients.all { client.closeAfterFlush() }
         for server in servers.values { server.closeAfterFlush() }
         for link in operators.values { link.closeAfterFlush() }
         logger.log(.info, "stopped")
@@ -233,12 +238,14 @@ final class ProxyProcess {
         let client = ConnectionIndicator(lastNumber)
         connection.maximumOutgoingBytes = ProxyProcess.maximumClientBytes
         let frames = FrameConnection(connection)
-        frames.onFrame = { [unowned self] in self.happened(.clientFrame(client, $0)) }
+        frames.onFrame = { [unowned self, unowned frames] in
+            self.happened(.clientFrame(client, $0), at: frames.receivedAt)
+        }
         frames.onClose = { [unowned self] _ in
-            guard self.clients.removeValue(forKey: client) != nil else { return }
+            guard self.clients.removeValue(forKey: client.number) != nil else { return }
             self.happened(.clientClosed(client))
         }
-        clients[client] = frames
+        clients[client.number] = frames
         happened(.clientConnected(client))
     }
 
@@ -248,7 +255,9 @@ final class ProxyProcess {
         connection.maximumOutgoingBytes = ProxyProcess.maximumServerBytes
         connection.enableKeepalive(after: ProxyProcess.keepalive)
         let frames = FrameConnection(connection)
-        frames.onFrame = { [unowned self] in self.happened(.serverFrame(link, $0)) }
+        frames.onFrame = { [unowned self, unowned frames] in
+            self.happened(.serverFrame(link, $0), at: frames.receivedAt)
+        }
         frames.onClose = { [unowned self] _ in
             guard self.servers.removeValue(forKey: link) != nil else { return }
             self.happened(.serverClosed(link))
