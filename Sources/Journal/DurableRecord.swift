@@ -94,15 +94,22 @@ public struct DurableRecord: Sendable {
         prepared = try? makeFile(bytes: 2 * Self.slotBytes)
     }
 
-    /// Reads both copies again, and writes them anew where one is damaged.
+    /// Reads both copies again. Any thread may call it on a copy of this value, while the record is not written.
+    /// - Returns: whether they are what was written.
+    /// - Throws: `.storage`.
+    public func isIntact() throws(JournalError) -> Bool {
+        guard let payload else { return true }
+        let slot = encode(payload, generation: generation)
+        guard !isDamaged, let bytes = try readAll() else { return false }
+        return bytes == slot + slot
+    }
+
+    /// Writes both copies anew where one is damaged.
     /// - Returns: whether one was.
     /// - Throws: `.storage`.
     public mutating func repair() throws(JournalError) -> Bool {
         guard let payload else { return false }
-        if !isDamaged {
-            let slot = encode(payload, generation: generation)
-            guard try readAll() != slot + slot else { return false }
-        }
+        if try isIntact() { return false }
         try write(payload)
         return true
     }

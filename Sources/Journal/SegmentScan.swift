@@ -6,13 +6,16 @@ struct FileWindow {
 
     let file: any StorageFile
     let name: String
+    /// Whether what the system has cached is passed over.
+    let isFromDevice: Bool
     private(set) var size: Int
     private(set) var bytes: [UInt8] = []
     private var base = 0
 
-    init(_ file: any StorageFile, name: String) throws(JournalError) {
+    init(_ file: any StorageFile, name: String, isFromDevice: Bool = false) throws(JournalError) {
         self.file = file
         self.name = name
+        self.isFromDevice = isFromDevice
         size = try attempt { () throws(StorageError) in try file.size() }
     }
 
@@ -29,6 +32,7 @@ struct FileWindow {
         if offset >= base, offset + count <= base + bytes.count { return offset - base }
         let wanted = min(max(count, Self.windowBytes), size - offset)
         let file = self.file
+        if isFromDevice { file.forgetCache(at: offset, count: wanted) }
         bytes = try attempt { () throws(StorageError) in try file.read(at: offset, count: wanted) }
         base = offset
         guard bytes.count == wanted else {

@@ -136,13 +136,14 @@ public struct SnapshotReader: Sendable {
     private var isAtEnd = false
 
     /// Opens the complete snapshot of `position`.
+    /// - Parameter isFromDevice: whether what the system has cached is passed over.
     /// - Throws: `.corrupt` where its head is damaged, `.unknownVersion`, `.storage`.
-    public init(storage: any Storage, position: LogPosition) throws(JournalError) {
+    public init(storage: any Storage, position: LogPosition, isFromDevice: Bool = false) throws(JournalError) {
         self.position = position
         let name = FileName.snapshot(named: position)
         self.name = name
         let file = try attempt { () throws(StorageError) in try storage.open(name) }
-        window = try FileWindow(file, name: name)
+        window = try FileWindow(file, name: name, isFromDevice: isFromDevice)
         guard let start = try window.load(at: 0, count: SnapshotFormat.headerBytes) else { throw damaged(0) }
         let bytes = Array(window.bytes[start..<start + SnapshotFormat.headerBytes])
         guard Array(bytes[0..<8]) == SnapshotFormat.magic,

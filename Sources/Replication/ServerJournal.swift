@@ -47,16 +47,20 @@ package final class ServerJournal {
     package var onInstalled: ((LogPosition) -> Void)?
     package var onDisk: ((DiskCondition) -> Void)?
     package var onRead: ((PeerID, JournalRun) -> Void)?
+    /// A file was found damaged, or is mended: its name and what was found.
+    package var onDamage: ((String, String) -> Void)?
+    package var onMended: ((String) -> Void)?
     package var onRewound: ((ReplicatedState?) -> Void)?
     /// The disk cannot be trusted any more: what happened, in words. The server must end.
     package var onFailure: ((String) -> Void)?
 
-    private let process: any JournalProcess
+    let process: any JournalProcess
     let storage: any Storage
     private let policy: SyncPolicy
     private let snapshotEveryBytes: Int
+    let scrubInterval: Duration
     package private(set) var writer: JournalWriter
-    private var member: DurableRecord
+    var member: DurableRecord
     private var mark: DurableRecord
 
     /// Entries that the writer has not taken in, because the next segment is not there.
@@ -72,7 +76,9 @@ package final class ServerJournal {
     private var told = DiskCondition.well
 
     var bytesSinceSnapshot = 0
-    var snapshotIndex: LogIndex
+    var snapshot: LogPosition
+    /// What goes on of the scrub, and what it found.
+    var scrub = ScrubState()
     var isSnapshotting = false
     private var neededAfter: LogIndex?
     /// What takes the place of the log, once nothing else is under way.
@@ -88,11 +94,14 @@ package final class ServerJournal {
     /// - Parameters:
     ///   - copy: what the directory held.
     ///   - snapshotEveryBytes: how much log is written between two snapshots.
+    ///   - scrubInterval: how long the files are left alone between two passes of the scrub.
     ///   - process: calls what it was given on the loop that this journal belongs to.
     package init(
         _ copy: DurableCopy, storage: any Storage, policy: SyncPolicy,
-        snapshotEveryBytes: Int = ServerJournal.snapshotEveryBytes, on process: any JournalProcess
+        snapshotEveryBytes: Int = ServerJournal.snapshotEveryBytes, scrubInterval: Duration,
+        on process: any JournalProcess
     ) {
+        self.scrubInterval = scrubInterval
         self.process = process
         self.storage = storage
         self.policy = policy
@@ -101,7 +110,7 @@ package final class ServerJournal {
         member = copy.member
         mark = copy.mark
         bytesSinceSnapshot = copy.logBytes
-        snapshotIndex = copy.snapshot.index
+        snapshot = copy.snapshot
         if case .interval(let interval) = policy {
             process.every(interval) { [weak self] in
                 self?.isSyncDue = true
@@ -109,6 +118,7 @@ package final class ServerJournal {
             }
         }
         process.every(Self.retryInterval) { [weak self] in self?.look() }
+        process.after(scrubInterval) { [weak self] in self?.scrubOn() }
     }
 
     /// Keeps the record durably; returns when that is done.
@@ -137,7 +147,7 @@ package final class ServerJournal {
     package func flush(_ state: ReplicatedState, neededAfter: LogIndex?) {
         self.neededAfter = neededAfter
         pump()
-        if bytesSinceSnapshot >= snapshotEveryBytes { takeSnapshot(of: state) }
+        if bytesSinceSnapshot >= snapshotEveryBytes || mayMend { takeSnapshot(of: state) }
     }
 
     /// Lets go on what can.
@@ -191,7 +201,7 @@ package final class ServerJournal {
     }
 
     /// Has the next segment zeroed before it is needed, so that no entry waits for that.
-    private func keepSpare(isRetry: Bool = false) {
+    func keepSpare(isRetry: Bool = false) {
         guard !isMakingSpare, isRetry || !isFull else { return }
         let next = queueBegin < queue.count ? queue[queueBegin].bytes.count : 0
         let found = attempt { () throws(JournalError) in try writer.beginSpare(forPayloadBytes: next) }
@@ -224,6 +234,7 @@ package final class ServerJournal {
         }
         if isFull { keepSpare(isRetry: true) }
         pump()
+        finishMending()
     }
 
     private func tell() {
@@ -253,8 +264,9 @@ package final class ServerJournal {
             self.isSnapshotting = false
             switch result {
             case .success:
-                self.snapshotIndex = state.position.index
+                self.snapshot = state.position
                 self.release(retaining: nil)
+                self.noteSnapshot()
             case .failure(let error) where error.isDiskFull:
                 // The log goes on without it; the next one is taken when as much again has been written.
                 break
@@ -267,9 +279,10 @@ package final class ServerJournal {
     }
 
     /// Drops log that the snapshot covers, but for what is kept for followers.
-    private func release(retaining bytes: Int?) {
-        var covered = snapshotIndex
-        if let neededAfter, !isFull, writer.bytes(after: neededAfter) <= Self.maximumPinnedBytes {
+    func release(retaining bytes: Int?) {
+        var covered = snapshot.index
+        if let neededAfter, !isFull, scrub.damaged.isEmpty, writer.bytes(after: neededAfter) <= Self.maximumPinnedBytes
+        {
             covered = min(covered, neededAfter)
         }
         guard let removal = writer.releaseSegments(coveredBy: covered, retaining: bytes) else { return }
@@ -323,7 +336,8 @@ package final class ServerJournal {
                 let removal = try self.writer.completeReset(result)
                 self.process.perform(.bulk, { (try? removal.perform()) != nil }) { _ in }
                 self.bytesSinceSnapshot = 0
-                self.snapshotIndex = state.position.index
+                self.snapshot = state.position
+                self.noteReplacement()
                 self.onInstalled?(state.position)
                 self.pump()
             } catch {
@@ -347,8 +361,8 @@ package final class ServerJournal {
             try writer.completeSync(request.perform())
         }
         guard found != nil else { return }
-        let base = LogPosition(epoch: writer.position(at: snapshotIndex)?.epoch ?? .zero, index: snapshotIndex)
-        guard snapshotIndex <= position.index, var cursor = writer.cursor(after: base),
+        let base = snapshot
+        guard base.index <= position.index, var cursor = writer.cursor(after: base),
             let truncation = try? writer.beginTruncation(after: position)
         else {
             endRewind(nil)
@@ -408,7 +422,7 @@ package final class ServerJournal {
         }
         process.perform(
             .reads,
-            { () -> (LogCursor, JournalRun) in
+            { () -> (LogCursor, JournalRun, JournalError?) in
                 var cursor = start
                 var entries: [JournalEntry] = []
                 var left = bytes
@@ -417,11 +431,12 @@ package final class ServerJournal {
                         left -= record.payload.count + 64
                         entries.append(JournalEntry(position: record.position, bytes: record.payload))
                     }
-                } catch { return (cursor, .lacking(common: nil)) }
-                return (cursor, .entries(entries))
+                } catch { return (cursor, .lacking(common: nil), error) }
+                return (cursor, .entries(entries), nil)
             }
-        ) { [weak self] cursor, run in
+        ) { [weak self] cursor, run, failure in
             guard let self else { return }
+            if case .corrupt(let finding)? = failure { self.found(damage: "\(finding)", in: finding.file) }
             self.cursors[peer] = cursor
             self.onRead?(peer, run)
         }

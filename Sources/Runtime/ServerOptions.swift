@@ -12,6 +12,7 @@ package struct ServerOptions: Sendable {
     package var heartbeatInterval: Duration
     package var heartbeatMisses: Int
     package var sync: SyncPolicy
+    package var scrubInterval: Duration
     package var resync: ReplicaSettings.Resync
     package var importFile: String?
     package var exportFile: String?
@@ -56,6 +57,9 @@ package struct ServerOptions: Sendable {
                         help:
                             "When the journal is made durable: before each answer, once a second, or when the system pleases."
                     ),
+                    Option(
+                        "scrub-interval", .duration(.milliseconds(100)...Duration.seconds(86_400)), default: "600s",
+                        help: "How long journal and snapshots are left alone before they are read and checked again."),
                     Option(
                         "heartbeat-interval", .duration(.milliseconds(5)...Duration.seconds(60)), default: "40ms",
                         help: "How often servers tell each other that they live."),
@@ -109,6 +113,7 @@ package struct ServerOptions: Sendable {
             case "never": .never
             default: .always
             }
+        scrubInterval = values.duration("scrub-interval")
         resync = values.text("resync") == "manual" ? .manual : .auto
         importFile = values.textIfAny("import")
         exportFile = values.textIfAny("export-on-shutdown")

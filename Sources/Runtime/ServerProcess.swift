@@ -69,6 +69,13 @@ final class ServerProcess {
         journal.onDurable = { [unowned self] in self.happened(.durable($0)) }
         journal.onInstalled = { [unowned self] in self.happened(.snapshotInstalled($0)) }
         searches.onEnd = { [unowned self] in self.happened(.searched($0, $1)) }
+        let server = ("server", options.name.name)
+        journal.onDamage = { [unowned self] file, what in
+            self.logger.log(.alert, "corruption", [server, ("file", file), ("reason", what)])
+        }
+        journal.onMended = { [unowned self] file in
+            self.logger.log(.alert, "repaired", [server, ("file", file), ("from", "memory")])
+        }
         journal.onDisk = { [unowned self] in self.happened(.disk($0)) }
         journal.onRead = { [unowned self] in self.happened(.journalRead($0, $1)) }
         journal.onRewound = { [unowned self] in self.happened(.rewound($0)) }

@@ -49,7 +49,8 @@ package enum ServerProgram {
                 "--elements \(options.rule.name): the space in \(options.data) was created with --elements \(copy.state.space.rule.name), and that cannot be changed"
             )
         }
-        let journal = ServerJournal(copy, storage: storage, policy: options.sync, on: DiskLanes(on: loop))
+        let journal = ServerJournal(
+            copy, storage: storage, policy: options.sync, scrubInterval: options.scrubInterval, on: DiskLanes(on: loop))
         journal.ruleOfEmptyState = copy.record?.rule ?? options.rule
         do throws(ListenError) {
             let server = try ServerProcess(

@@ -126,7 +126,7 @@ package final class ServerHost {
             replacing = nil
             let journal = ServerJournal(
                 copy, storage: storage, policy: .always, snapshotEveryBytes: diskSettings.snapshotEveryBytes,
-                on: HostProcess(self))
+                scrubInterval: diskSettings.scrubInterval, on: HostProcess(self))
             journal.ruleOfEmptyState = copy.record?.rule ?? settings.rule
             connect(journal)
             self.journal = journal
@@ -184,6 +184,10 @@ package final class ServerHost {
             replacing = nil
             happened(.rewound($0))
         }
+        journal.onDamage = { [unowned self] file, what in
+            world.tell("\(machine) ALERT corruption file=\(file) reason=\(what)")
+        }
+        journal.onMended = { [unowned self] in world.tell("\(machine) ALERT repaired file=\($0)") }
         journal.onFailure = { [unowned self] in journalFailed($0) }
     }
 
@@ -246,6 +250,8 @@ package final class ServerHost {
         journal?.onDisk = nil
         journal?.onRead = nil
         journal?.onRewound = nil
+        journal?.onDamage = nil
+        journal?.onMended = nil
         journal?.onFailure = nil
     }
 
