@@ -38,8 +38,9 @@ let package = Package(
         .executable(name: "twinspace-bench", targets: ["twinspace-bench"]),
     ],
     targets: [
-        // C: a checksum header of our own, and the system libraries.
+        // C: a checksum and a header about memory of our own, and the system libraries.
         .target(name: "CChecksum"),
+        .target(name: "CMemory"),
         .systemLibrary(name: "CLibUV", pkgConfig: "libuv", providers: [.apt(["libuv1-dev"])]),
         .systemLibrary(name: "CPCRE2", pkgConfig: "libpcre2-8", providers: [.apt(["libpcre2-dev"])]),
         .systemLibrary(name: "CMicroHTTPD", pkgConfig: "libmicrohttpd", providers: [.apt(["libmicrohttpd-dev"])]),
@@ -49,7 +50,7 @@ let package = Package(
         // Cores: no I/O, no clock, no randomness.
         room("TupleCore"),
         room("PythonRegex", ["CPCRE2"]),
-        room("TupleStore", ["TupleCore", "PythonRegex"], relying),
+        room("TupleStore", ["CMemory", "TupleCore", "PythonRegex"], relying),
         room("WireProtocol", ["CChecksum", "TupleCore"]),
         room("Journal", ["CChecksum", "TupleCore"]),
         room("Replication", ["Journal", "TupleCore", "TupleStore", "WireProtocol"]),

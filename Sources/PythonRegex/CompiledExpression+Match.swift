@@ -1,7 +1,7 @@
 extension CompiledExpression {
     /// The first attempt gets this many units of work, each further one `growth` times as many: so the budget learns,
     /// to about that factor, what a match has cost, which PCRE2 does not tell.
-    private static var firstAttempt: UInt64 { 128 }
+    static var firstAttempt: UInt64 { 128 }
     private static var growth: UInt64 { 4 }
     /// What a match costs that succeeds at its first attempt.
     private static var simpleMatch: UInt64 { 4 }
@@ -12,8 +12,14 @@ extension CompiledExpression {
     private static var walkShift: Int { 8 }
     /// Above this length not much is guessed of patterns that may walk: after so much work the module's own matcher
     /// takes over, which counts its steps.
-    private static var longSubject: Int { 1_024 }
+    static var longSubject: Int { 1_024 }
     private static var guessedWork: UInt64 { 65_536 }
+
+    /// What every match costs.
+    @inline(__always)
+    static func flatCost(of subject: UnsafeRawBufferPointer) -> UInt64 {
+        simpleMatch &+ UInt64(truncatingIfNeeded: subject.count &>> bytesPerUnitShift)
+    }
 
     /// Whether the whole of `subject` matches, as `fullmatch` says. Allocates nothing, unless the machine code's stack
     /// is too small or the module's own matcher takes over, and then only what `scratch` has not kept from before.
@@ -28,7 +34,11 @@ extension CompiledExpression {
         _ subject: UnsafeRawBufferPointer, limits: MatchLimits = .standard, budget: inout MatchBudget,
         using scratch: MatchScratch
     ) -> MatchResult {
-        let flat = Self.simpleMatch + UInt64(subject.count >> Self.bytesPerUnitShift)
+        if let shortcut {
+            guard budget.charge(Shortcut.cost(of: subject)) else { return .tooCostly(spent: 0) }
+            return shortcut.matches(subject) ? .match : .noMatch
+        }
+        let flat = Self.flatCost(of: subject)
         guard budget.charge(flat) else { return .tooCostly(spent: 0) }
         guard let code else { return matchExactly(subject, limits, &budget, scratch, spent: flat) }
         let allowed = min(Self.firstAttempt, limits.maximumWork)

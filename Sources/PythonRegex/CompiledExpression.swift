@@ -6,6 +6,8 @@ public final class CompiledExpression: Sendable {
     public let pattern: String
     /// What a search can be planned by.
     public let literals: RequiredLiterals
+    /// nil where an engine is needed.
+    let shortcut: Shortcut?
     /// nil where PCRE2 has no words for the pattern.
     let code: PCRE2Code?
     /// See ``ScanCost``.
@@ -39,15 +41,20 @@ public final class CompiledExpression: Sendable {
     init(_ pattern: String, preference: Preference) throws(PythonRegexError) {
         let parsed = try Self.parse(pattern)
         self.pattern = pattern
-        literals = RequiredLiterals(of: parsed)
+        let literals = RequiredLiterals(of: parsed)
+        self.literals = literals
         mayScan = ScanCost.mayScan(parsed.nodes)
         program = Mutex(nil)
         switch preference {
         case .translated:
+            shortcut = Shortcut(parsed, literals)
             code = Translation.translate(parsed, dialect: PCRE2Code.dialect).flatMap(PCRE2Code.init)
         case .explicitClasses:
+            shortcut = nil
             code = Translation.translate(parsed, dialect: .init(hasSameClasses: false)).flatMap(PCRE2Code.init)
-        case .exact: code = nil
+        case .exact:
+            shortcut = nil
+            code = nil
         }
     }
 
@@ -62,6 +69,12 @@ public final class CompiledExpression: Sendable {
     /// Whether PCRE2 does the work, in some ten nanoseconds for a short subject; otherwise it takes about a
     /// microsecond.
     public var isTranslated: Bool { code != nil }
+
+    /// About how much memory it takes, in bytes.
+    public var byteCount: Int {
+        // The module's own program, where one is made, has at most some instructions for each character.
+        pattern.utf8.count * (code == nil ? 64 : 4) + (code?.byteCount ?? 0) + 512
+    }
 
     private static func parse(_ pattern: String) throws(PythonRegexError) -> ParsedPattern {
         let bytes = pattern.utf8.count

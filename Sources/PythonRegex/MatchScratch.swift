@@ -26,6 +26,18 @@ public final class MatchScratch {
         pcre2_jit_stack_assign_8(context, nil, UnsafeMutableRawPointer(stack))
     }
 
+    /// A match context with the same stack and a limit of its own; who makes it frees it, before this scratch goes.
+    ///
+    /// - Precondition: There is memory for it.
+    func makeContext(counts: UInt32) -> OpaquePointer {
+        guard let context = pcre2_match_context_create_8(nil) else {
+            preconditionFailure("no memory for matching regular expressions")
+        }
+        pcre2_jit_stack_assign_8(context, nil, UnsafeMutableRawPointer(stack))
+        pcre2_set_match_limit_8(context, counts)
+        return context
+    }
+
     deinit {
         pcre2_match_data_free_8(matchData)
         pcre2_match_context_free_8(context)

@@ -44,6 +44,26 @@ struct PCRE2Code: @unchecked Sendable {
         hasMachineCode = pcre2_jit_compile_8(code, PCRE2_JIT_COMPLETE) == 0
     }
 
+    /// What `pcre2_jit_match` takes; nil where there is no machine code.
+    var machineCode: OpaquePointer? { hasMachineCode ? code : nil }
+
+    /// 256 bits: with which bytes a match that is not empty may begin. Valid as long as the code; nil where PCRE2 does not
+    /// know.
+    var firstBytes: UnsafePointer<UInt8>? {
+        var bits: UnsafePointer<UInt8>?
+        guard pcre2_pattern_info_8(code, UInt32(PCRE2_INFO_FIRSTBITMAP), &bits) == 0 else { return nil }
+        return bits
+    }
+
+    /// Bytes that PCRE2 has allocated for it.
+    var byteCount: Int {
+        var size = 0
+        var machineCodeSize = 0
+        pcre2_pattern_info_8(code, UInt32(PCRE2_INFO_SIZE), &size)
+        pcre2_pattern_info_8(code, UInt32(PCRE2_INFO_JITSIZE), &machineCodeSize)
+        return size + machineCodeSize
+    }
+
     func free() { pcre2_code_free_8(code) }
 
     /// - Parameters:

@@ -8,6 +8,8 @@ public struct RequiredLiterals: Equatable, Sendable {
     public let prefix: [UInt8]
     /// What every match contains, at any place: without repeats, the longest first.
     public let contained: [[UInt8]]
+    /// What every match contains, also where the case of letters does not matter: the longest first.
+    public let sought: [SoughtText]
 
     /// - Complexity: O(*nodes*).
     init(of pattern: ParsedPattern) {
@@ -17,8 +19,25 @@ public struct RequiredLiterals: Equatable, Sendable {
         exact = walk.isExact ? walk.prefix : nil
         prefix = walk.prefix
         var seen: Set<[UInt8]> = []
+        sought = walk.soughtRuns.sorted { $0.bytes.count > $1.bytes.count }
         contained = walk.runs.filter { !$0.isEmpty && seen.insert($0).inserted }
             .sorted { ($1.count, $0.lexicographicOrder($1)) < ($0.count, $1.lexicographicOrder($0)) }
+    }
+}
+
+/// Bytes to search for. A subject's byte is the one here if it is so after `mask` was put into it by "or": 0 for bytes
+/// that are compared as they are, 0x20 for letters `a` to `z` that stand for both cases.
+public struct SoughtText: Equatable, Sendable {
+    public internal(set) var bytes: [UInt8] = []
+    public internal(set) var masks: [UInt8] = []
+}
+
+extension RequiredLiterals {
+    /// The one text that the nodes match, whatever follows them; nil where there is none.
+    static func plainText(_ nodes: ArraySlice<Node>, _ flags: Flags) -> [UInt8]? {
+        var walk = LiteralWalk()
+        walk.sequence(Array(nodes), flags)
+        return walk.isExact && !walk.hasAnchor ? walk.prefix : nil
     }
 }
 
@@ -36,13 +55,22 @@ private struct LiteralWalk {
     /// Whether nothing but that text was seen.
     private(set) var isExact = true
     private var run: [UInt8] = []
+    /// The same as `runs` and `run`, with letters of either case.
+    private(set) var soughtRuns: [SoughtText] = []
+    private var soughtRun = SoughtText()
     private var isAtPrefix = true
     /// A `$` was seen: only the end may follow.
     private var mustEnd = false
     /// What is exact once need not be so when it is repeated.
-    private var hasAnchor = false
+    private(set) var hasAnchor = false
 
     mutating func breakRun() {
+        breakExactRun()
+        if !soughtRun.bytes.isEmpty { soughtRuns.append(soughtRun) }
+        soughtRun = SoughtText()
+    }
+
+    private mutating func breakExactRun() {
         if !run.isEmpty { runs.append(run) }
         run = []
     }
@@ -54,13 +82,25 @@ private struct LiteralWalk {
         isExact = false
     }
 
+    /// A letter follows, in either case.
+    private mutating func append(eitherCaseOf small: UInt8) {
+        breakExactRun()
+        isAtPrefix = false
+        isExact = false
+        guard soughtRun.bytes.count < RegexLimits.maximumLiteralBytes else { return lose() }
+        soughtRun.bytes.append(small)
+        soughtRun.masks.append(0x20)
+    }
+
     private mutating func append(_ bytes: [UInt8]) {
         if mustEnd { isExact = false }
-        if run.count + bytes.count > RegexLimits.maximumLiteralBytes {
+        if soughtRun.bytes.count + bytes.count > RegexLimits.maximumLiteralBytes {
             lose()
             return
         }
         run += bytes
+        soughtRun.bytes += bytes
+        soughtRun.masks += [UInt8](repeating: 0, count: bytes.count)
         if isAtPrefix { prefix += bytes }
     }
 
@@ -87,6 +127,7 @@ private struct LiteralWalk {
     }
 
     private mutating func unit(_ set: CodePointSet) {
+        if let small = set.soleLetter { return append(eitherCaseOf: small) }
         guard set.ranges.count == 1, set.ranges[0].count == 1,
             let scalar = Unicode.Scalar(set.ranges[0].lowerBound)
         else { return lose() }
@@ -117,6 +158,7 @@ private struct LiteralWalk {
         if isAtPrefix { prefix += inner.prefix }
         lose()
         runs += inner.runs
+        soughtRuns += inner.soughtRuns
     }
 
     private mutating func look(_ look: Look, _ body: [Node], _ flags: Flags) {
@@ -128,6 +170,16 @@ private struct LiteralWalk {
             inner.sequence(body, flags)
             inner.breakRun()
             runs += inner.runs
+            soughtRuns += inner.soughtRuns
         }
+    }
+}
+
+extension CodePointSet {
+    /// The letter `a` to `z`, where the set is that letter in both cases and nothing else.
+    fileprivate var soleLetter: UInt8? {
+        guard ranges.count == 2, ranges[0].count == 1, ranges[1].count == 1 else { return nil }
+        let (capital, small) = (ranges[0].lowerBound, ranges[1].lowerBound)
+        return (0x41...0x5A).contains(capital) && small == capital + 0x20 ? UInt8(small) : nil
     }
 }

@@ -23,11 +23,14 @@ public struct ExpressionError: Error, Hashable, Sendable {
 public final class Matcher {
     /// Compiled expressions that are kept.
     static let maximumKept = 256
+    /// What they take together, about. A translation can be a thousand times as long as its pattern.
+    static let maximumKeptBytes = 8 * 1_048_576
     /// Characters of the reason why an expression is malformed; a reason may quote the expression.
     static let maximumReason = 500
-    private var kept: [[UInt8]: (expression: CompiledExpression, used: UInt64)] = [:]
+    private var kept: [[UInt8]: (expression: CompiledExpression, bytes: Int, used: UInt64)] = [:]
+    private(set) var keptBytes = 0
     private var uses: UInt64 = 0
-    private let scratch: MatchScratch
+    let scratch: MatchScratch
 
     public init() { scratch = MatchScratch() }
 
@@ -73,6 +76,19 @@ public final class Matcher {
         }
     }
 
+    private func keep(_ compiled: CompiledExpression, _ pattern: [UInt8]) {
+        let bytes = compiled.byteCount + pattern.count
+        guard bytes <= Matcher.maximumKeptBytes else { return }
+        while kept.count >= Matcher.maximumKept || keptBytes + bytes > Matcher.maximumKeptBytes,
+            let oldest = kept.min(by: { $0.value.used < $1.value.used })
+        {
+            kept[oldest.key] = nil
+            keptBytes -= oldest.value.bytes
+        }
+        kept[pattern] = (compiled, bytes, uses)
+        keptBytes += bytes
+    }
+
     private func compile(_ pattern: [UInt8], _ what: String) throws(ExpressionError) -> CompiledExpression {
         uses += 1
         if let found = kept[pattern] {
@@ -84,68 +100,10 @@ public final class Matcher {
         }
         do throws(PythonRegexError) {
             let compiled = try CompiledExpression(utf8: pattern)
-            if kept.count >= Matcher.maximumKept, let oldest = kept.min(by: { $0.value.used < $1.value.used })?.key {
-                kept[oldest] = nil
-            }
-            kept[pattern] = (compiled, uses)
+            keep(compiled, pattern)
             return compiled
         } catch {
             throw ExpressionError(explanation: "malformed \(what): " + "\(error)".prefix(Matcher.maximumReason))
-        }
-    }
-
-    /// Calls `visit` with every pair whose key begins as all matching keys do, in key order, until it returns false.
-    func forEachCandidate(
-        of search: Search, in map: PackedMap, _ visit: (UnsafeRawBufferPointer, UnsafeRawBufferPointer) -> Bool
-    ) {
-        if let keys = search.keys {
-            for key in keys {
-                let goesOn = key.packed.withUnsafeBytes { key in map.withValue(forKey: key) { visit(key, $0) } }
-                if goesOn == false { return }
-            }
-            return
-        }
-        if case .exact(let key) = search.plan.keys {
-            let goesOn = key.withUnsafeBytes { key in map.withValue(forKey: key) { visit(key, $0) } }
-            if goesOn == false { return }
-        }
-        let range = search.plan.range
-        guard let from = range.from, let below = range.below else {
-            map.forEach(from: nil, below: nil, visit)
-            return
-        }
-        from.withUnsafeBytes { from in below.withUnsafeBytes { map.forEach(from: from, below: $0, visit) } }
-    }
-
-    func matches(
-        _ expression: PairExpression, key: UnsafeRawBufferPointer, value: UnsafeRawBufferPointer,
-        _ budget: inout MatchBudget
-    ) -> MatchResult {
-        let result = matches(expression.key, key, &budget)
-        guard case .match = result else { return result }
-        return matches(expression.value, value, &budget)
-    }
-
-    private func matches(
-        _ expression: TupleExpression, _ packed: UnsafeRawBufferPointer, _ budget: inout MatchBudget
-    ) -> MatchResult {
-        switch expression {
-        case .joined(let expression):
-            let joined = UnsafeRawBufferPointer(rebasing: packed[..<Tuple.joinedCount(ofPacked: packed)])
-            return expression.fullMatch(joined, budget: &budget, using: scratch)
-        case .elements(let expressions):
-            var count = 0
-            var result = MatchResult.match
-            Tuple.forEachElement(ofPacked: packed) { range in
-                count += 1
-                guard count <= expressions.count else { return false }
-                let element = UnsafeRawBufferPointer(rebasing: packed[range])
-                result = expressions[count - 1].fullMatch(element, budget: &budget, using: scratch)
-                if case .match = result { return true }
-                return false
-            }
-            if case .match = result, count != expressions.count { return .noMatch }
-            return result
         }
     }
 }

@@ -1,4 +1,3 @@
-import PythonRegex
 import Synchronization
 public import TupleCore
 
@@ -93,49 +92,4 @@ public final class Cancellation: Sendable {
     public init() {}
     public func cancel() { flag.store(true, ordering: .relaxed) }
     public var isCancelled: Bool { flag.load(ordering: .relaxed) }
-}
-
-extension Matcher {
-    /// Pairs that are looked at between two looks at the cancellation.
-    private static let patience = 256
-
-    /// Looks through `space`.
-    ///
-    /// - Parameter work: the budget, in units of about ten nanoseconds; see ``Search/Work``.
-    /// - Complexity: O(pairs whose key begins with the expression's literal prefix), bounded by `work`.
-    public func run(
-        _ search: Search, in space: Space, work: UInt64, cancellation: Cancellation? = nil
-    ) -> SearchResult {
-        var result = SearchResult(ending: .complete)
-        var bytes = 0
-        var budget = MatchBudget(work: work)
-        forEachCandidate(of: search, in: space.map) { key, value in
-            result.examined += 1
-            if result.examined % Matcher.patience == 1, cancellation?.isCancelled == true {
-                result.ending = .cancelled
-                return false
-            }
-            switch matches(search.expression, key: key, value: value, &budget) {
-            case .noMatch: return true
-            case .tooCostly:
-                result.ending = .tooCostly
-                return false
-            case .match:
-                bytes += key.count + value.count + 16
-                guard bytes <= search.maximumBytes else {
-                    result.ending = .tooLarge
-                    return false
-                }
-                result.pairs.append(Pair(key: Tuple(trustedPacked: key), value: Tuple(trustedPacked: value)))
-                return true
-            }
-        }
-        if search.isExplained {
-            result.explanation =
-                "\(search.plan); \(result.examined) of \(space.count) pairs examined, \(result.pairs.count) matched"
-        }
-        if result.ending != .complete { result.pairs = [] }
-        result.work = work - budget.remaining
-        return result
-    }
 }

@@ -13,15 +13,35 @@ struct SearchPlan: Sendable {
         case all
     }
 
+    /// A text that stands in every pair that matches.
+    struct Text: Sendable {
+        let text: SoughtText
+        /// In the key, else in the value.
+        let isOfKey: Bool
+    }
+
     let keys: Keys
+    /// What pages are searched for before the expressions are asked; nil where nothing is known that helps.
+    let text: Text?
 
     init(_ expression: PairExpression) {
         let prefix = expression.key.literalPrefix
         if expression.key.isExact {
             keys = .exact(prefix)
+            text = nil
         } else {
             keys = prefix.isEmpty ? .all : .prefix(prefix)
+            text = SearchPlan.text(expression, prefix)
         }
+    }
+
+    /// The longest text that not all keys with the prefix have.
+    private static func text(_ expression: PairExpression, _ prefix: [UInt8]) -> Text? {
+        var texts = expression.key.sought.filter { !$0.isPart(of: prefix) }.map { Text(text: $0, isOfKey: true) }
+        texts += expression.value.sought.map { Text(text: $0, isOfKey: false) }
+        var longest: Text?
+        for text in texts where text.text.bytes.count > longest?.text.bytes.count ?? 0 { longest = text }
+        return longest
     }
 
     /// Where the keys lie: from a bound up to below another one, nil where there is none.
@@ -47,11 +67,22 @@ struct SearchPlan: Sendable {
 extension SearchPlan: CustomStringConvertible {
     /// For people: `range of keys that begin with 'user,'`.
     var description: String {
-        switch keys {
-        case .exact(let key): "look-up of the key \(SearchPlan.quoted(key))"
-        case .prefix(let prefix): "range of keys that begin with \(SearchPlan.quoted(prefix))"
-        case .all: "scan of all keys"
-        }
+        let range =
+            switch keys {
+            case .exact(let key): "look-up of the key \(SearchPlan.quoted(key))"
+            case .prefix(let prefix): "range of keys that begin with \(SearchPlan.quoted(prefix))"
+            case .all: "scan of all keys"
+            }
+        guard let text else { return range }
+        let either = text.text.masks.contains { $0 != 0 } ? " in either case" : ""
+        return range + " for \(SearchPlan.quoted(text.text.bytes))\(either) in the \(text.isOfKey ? "key" : "value")"
+    }
+
+    /// The plan and what it came to.
+    func account(of run: borrowing SearchRun, in space: Space) -> String {
+        let expressions = text == nil ? "" : ", \(run.asked) by the expressions"
+        return
+            "\(self); \(run.result.examined) of \(space.count) pairs examined\(expressions), \(run.result.pairs.count) matched"
     }
 
     private static let maximumQuoted = 60
@@ -62,7 +93,25 @@ extension SearchPlan: CustomStringConvertible {
     }
 }
 
+extension SoughtText {
+    /// Whether it stands in `text`, which then says nothing new.
+    fileprivate func isPart(of text: [UInt8]) -> Bool {
+        guard bytes.count <= text.count else { return false }
+        return (0...(text.count - bytes.count)).contains { start in
+            bytes.indices.allSatisfy { text[start + $0] | masks[$0] == bytes[$0] }
+        }
+    }
+}
+
 extension TupleExpression {
+    /// Texts that stand in the packed form of every matching tuple, the longest first.
+    var sought: [SoughtText] {
+        switch self {
+        case .joined(let expression): expression.literals.sought
+        case .elements(let expressions): expressions.flatMap(\.literals.sought)
+        }
+    }
+
     /// Whether ``literalPrefix`` is all of the joined elements of every matching tuple.
     var isExact: Bool {
         switch self {

@@ -34,6 +34,25 @@ import Testing
         #expect(try literals(pattern).prefix == Array(text.utf8))
     }
 
+    @Test func lettersOfEitherCaseAreSoughtToo() throws {
+        func sought(_ pattern: String) throws -> [String] {
+            try literals(pattern).sought.map { text in
+                let letters = zip(text.bytes, text.masks).map { $1 == 0 ? $0 : $0 & ~0x20 }
+                return String(decoding: letters, as: UTF8.self)
+            }
+        }
+        #expect(try sought("(?i)ab12") == ["AB12"])
+        #expect(try sought("(?i:ab)cd") == ["ABcd"])
+        #expect(try sought(".*ab.c") == ["ab", "c"])
+        #expect(try sought("(?i)ask.me") == ["ME", "A"], "s and k have a third form")
+        #expect(try sought("(?ia)ask") == ["ASK"])
+        #expect(try sought("(?i)é1") == ["1"])
+        #expect(try sought("(?i)(?:ab)?c").contains("C"))
+        #expect(try sought("(?i)(?:ab){2}").allSatisfy { $0 == "AB" })
+        #expect(try sought("(?i)a|b").isEmpty)
+        #expect(try sought("(?i)(?!ab)").isEmpty)
+    }
+
     @Test(arguments: [
         (".*error.*", ["error"]), (#"\d+-abc-\w*x"#, ["-abc-", "x"]), ("a.bb.ccc", ["ccc", "bb", "a"]),
         ("(x|y)z", ["z"]), ("(?:foo)*bar", ["bar"]), ("(?=.*foo)bar", ["bar", "foo"]), ("(?!foo)bar", ["bar"]),

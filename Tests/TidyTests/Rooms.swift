@@ -1,7 +1,7 @@
 /// The rooms from the bottom up: each may import those before it, no others.
 enum Rooms {
     static let order = [
-        "CChecksum", "CLibUV", "CPCRE2", "CMicroHTTPD", "CEpoll", "CEdit",
+        "CChecksum", "CMemory", "CLibUV", "CPCRE2", "CMicroHTTPD", "CEpoll", "CEdit",
         "TupleCore", "PythonRegex", "TupleStore", "WireProtocol", "Journal", "Replication", "Routing",
         "Calling", "Simulation",
         "Runtime", "Client", "Benchmark",
@@ -11,6 +11,7 @@ enum Rooms {
     /// Where each C library may be imported: in the one room that wraps it.
     static let wrappers: [String: Set<String>] = [
         "CChecksum": ["WireProtocol", "Journal", "Benchmark"],
+        "CMemory": ["TupleStore"],
         "CPCRE2": ["PythonRegex", "Benchmark"],
         "CLibUV": ["Runtime"],
         "CMicroHTTPD": ["Runtime"],

@@ -63,6 +63,17 @@ import TupleCore
         }
     }
 
+    @Test func theBytesOfKeptExpressionsAreBounded() throws {
+        let matcher = Matcher()
+        // A set of so many letters is long in machine code when case is ignored.
+        for number in 0..<40 {
+            let letters = (0..<2_000).map { "[\(UnicodeScalar(0x4E00 + $0 + number)!)a-z0-9]?" }.joined()
+            _ = try matcher.get(expressions(.string("(?i)\(letters)")))
+            #expect(matcher.keptBytes <= Matcher.maximumKeptBytes)
+        }
+        #expect(matcher.keptBytes > 0)
+    }
+
     @Test func theRangePlanAnswersWhatAFullScanAnswers() throws {
         let seed = testSeed()
         var random = PackedMapRandom(state: seed)

@@ -47,7 +47,8 @@ import TupleCore
         let answer = Answer(pairs: result.pairs).explained(by: result)
         #expect(
             answer.explanation
-                == "range of keys that begin with 'user,'; 2 of 3 pairs examined, 1 matched; 17 µs")
+                == "range of keys that begin with 'user,' for 'a' in the value; 2 of 3 pairs examined, 1 by the expressions, 1 matched; 17 µs"
+        )
         #expect(answer.pairs == result.pairs)
     }
 }
