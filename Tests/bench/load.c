@@ -3,9 +3,10 @@
 // that clients on the same cores cost both sides alike.
 //
 //   load --protocol redis|relay --port P --operation put|get [--wait] [--connections N] [--depth N] [--seconds S]
-//        [--warmup S] [--operations N] [--keys N] [--first-key K]
+//        [--warmup S] [--operations N] [--keys N] [--first-key K] [--reconnect]
 //
-// A batch is `depth` requests; with --wait a `WAIT 1` stands behind them, and all of them count as answered when that is.
+// A batch is `depth` requests; with --wait a `WAIT 1` stands behind them, and all of them count as answered when that
+// is. With --reconnect a connection that ends is made again after 10 ms, with a new batch; errors are no answers.
 // Prints one JSON object with the names of `twinspace-bench load --json`.
 #define _GNU_SOURCE
 #include "wire.h"
@@ -32,6 +33,8 @@ struct client {
     int fd;
     int expected, seen;   // answers of the batch
     int requests;         // requests of the batch
+    int errors;           // errors among the answers
+    uint64_t retry_at;    // when to connect again, where fd is -1
     uint64_t sent_at;
     char *out;
     size_t out_begin, out_end;
@@ -39,13 +42,13 @@ struct client {
     size_t partial_count;
 };
 
-static int is_redis, is_put, waits, connections = 50, depth = 1, port;
+static int is_redis, is_put, waits, reconnects, connections = 50, depth = 1, port;
 static uint64_t keys = 1000000000, first_key, operations;
 static double seconds = 10, warmup = 1;
 
 static struct client *clients;
 static int epoll_fd, measures, stopped;
-static uint64_t histogram[BUCKETS], counted, longest, answered, issued, next_key, failures, found;
+static uint64_t histogram[BUCKETS], counted, longest, answered, issued, next_key, failures, found, lost;
 static uint64_t last_answer, pause_length, key_step;
 static uint64_t random_state = 0x9E3779B97F4A7C15;
 static char first_failure[128];
@@ -68,6 +71,17 @@ static uint64_t draw(void) {
 static void fail(const char *what) {
     perror(what);
     exit(1);
+}
+
+static void say_lost(struct client *client) {
+    if (!reconnects) {
+        fprintf(stderr, "load: a connection was closed\n");
+        exit(1);
+    }
+    close(client->fd);
+    client->fd = -1;
+    client->retry_at = now() + 10000000;
+    if (measures) lost++;
 }
 
 static void record(uint64_t value, uint64_t count) {
@@ -145,7 +159,10 @@ static void flush(struct client *client) {
     if (count == 0) return;
     ssize_t sent = send(client->fd, client->out + client->out_begin, count, MSG_DONTWAIT | MSG_NOSIGNAL);
     if (sent < 0) {
-        if (errno != EAGAIN && errno != EINTR) fail("send");
+        if (errno != EAGAIN && errno != EINTR) {
+            say_lost(client);
+            return;
+        }
         sent = 0;
     }
     client->out_begin += (size_t)sent;
@@ -162,7 +179,7 @@ static void send_batch(struct client *client, uint64_t time) {
         append_request(client);
         client->requests++;
     }
-    client->seen = 0;
+    client->seen = client->errors = 0;
     client->expected = client->requests;
     if (client->requests == 0) return;
     if (waits) {
@@ -174,8 +191,11 @@ static void send_batch(struct client *client, uint64_t time) {
     flush(client);
 }
 
+static int answer_failed;
+
 static void failed(const char *text, size_t count) {
     failures++;
+    answer_failed = 1;
     if (first_failure[0]) return;
     for (size_t i = 0, to = 0; i < count && to + 1 < sizeof first_failure; i++)
         if (text[i] >= ' ' && text[i] != '"' && text[i] != '\\') first_failure[to++] = text[i];
@@ -216,22 +236,25 @@ static void receive(struct client *client) {
     ssize_t got = recv(client->fd, in + client->partial_count, sizeof in - client->partial_count, MSG_DONTWAIT);
     if (got <= 0) {
         if (got < 0 && (errno == EAGAIN || errno == EINTR)) return;
-        fprintf(stderr, "load: a connection was closed\n");
-        exit(1);
+        say_lost(client);
+        return;
     }
     uint64_t time = now();
     size_t available = client->partial_count + (size_t)got, begin = 0;
-    int before = client->seen;
+    int before = client->seen - client->errors;
     while (client->seen < client->expected) {
         size_t length = answer(in + begin, available - begin, client->seen + 1 == client->expected);
         if (length == 0) break;
         begin += length;
         client->seen++;
+        client->errors += answer_failed;
+        answer_failed = 0;
     }
     client->partial_count = available - begin;
     memcpy(client->partial, in + begin, client->partial_count);
     int is_complete = client->seen == client->expected;
-    uint64_t count = waits ? (is_complete ? (uint64_t)client->requests : 0) : (uint64_t)(client->seen - before);
+    uint64_t count = (uint64_t)(client->seen - client->errors - before);
+    if (waits) count = is_complete && !client->errors ? (uint64_t)client->requests : 0;
     if (count > 0) {
         answered += count;
         if (measures) {
@@ -245,13 +268,40 @@ static void receive(struct client *client) {
     if (is_complete && !stopped) send_batch(client, time);
 }
 
+static void open_connection(struct client *client) {
+    struct sockaddr_in address = {
+        .sin_family = AF_INET, .sin_port = htons((uint16_t)port), .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
+    client->fd = socket(AF_INET, SOCK_STREAM, 0);
+    if (client->fd < 0) fail("socket");
+    if (connect(client->fd, (struct sockaddr *)&address, sizeof address)) {
+        say_lost(client);
+        return;
+    }
+    int on = 1;
+    setsockopt(client->fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof on);
+    struct epoll_event event = {.events = EPOLLIN, .data.ptr = client};
+    if (epoll_ctl(epoll_fd, EPOLL_CTL_ADD, client->fd, &event)) fail("epoll_ctl");
+    client->partial_count = 0;
+}
+
+static void reopen_connections(void) {
+    for (int i = 0; i < connections; i++) {
+        struct client *client = &clients[i];
+        if (client->fd >= 0 || client->retry_at > now()) continue;
+        open_connection(client);
+        if (client->fd >= 0 && !stopped) send_batch(client, now());
+    }
+}
+
 static void run(uint64_t end) {
     struct epoll_event events[EVENTS];
     while (now() < end && !(operations && answered >= operations)) {
+        if (reconnects) reopen_connections();
         int count = epoll_wait(epoll_fd, events, EVENTS, 10);
         for (int i = 0; i < count; i++) {
-            if (events[i].events & EPOLLOUT) flush(events[i].data.ptr);
-            if (events[i].events & (EPOLLIN | EPOLLERR | EPOLLHUP)) receive(events[i].data.ptr);
+            struct client *client = events[i].data.ptr;
+            if (events[i].events & EPOLLOUT && client->fd >= 0) flush(client);
+            if (events[i].events & (EPOLLIN | EPOLLERR | EPOLLHUP) && client->fd >= 0) receive(client);
         }
     }
 }
@@ -260,12 +310,14 @@ static void read_options(int count, char **words) {
     static const struct option options[] = {
         {"protocol", 1, 0, 'P'}, {"port", 1, 0, 'p'},       {"operation", 1, 0, 'o'},  {"wait", 0, 0, 'w'},
         {"connections", 1, 0, 'c'}, {"depth", 1, 0, 'd'},   {"seconds", 1, 0, 's'},    {"warmup", 1, 0, 'u'},
-        {"operations", 1, 0, 'n'},  {"keys", 1, 0, 'k'},    {"first-key", 1, 0, 'f'},  {0, 0, 0, 0}};
+        {"operations", 1, 0, 'n'},  {"keys", 1, 0, 'k'},    {"first-key", 1, 0, 'f'},
+        {"reconnect", 0, 0, 'r'},   {0, 0, 0, 0}};
     for (int option; (option = getopt_long(count, words, "", options, NULL)) != -1;) switch (option) {
         case 'P': is_redis = !strcmp(optarg, "redis"); break;
         case 'p': port = atoi(optarg); break;
         case 'o': is_put = !strcmp(optarg, "put"); break;
         case 'w': waits = 1; break;
+        case 'r': reconnects = 1; break;
         case 'c': connections = atoi(optarg); break;
         case 'd': depth = atoi(optarg); break;
         case 's': seconds = atof(optarg); break;
@@ -291,46 +343,42 @@ int main(int count, char **words) {
     epoll_fd = epoll_create1(0);
     clients = calloc((size_t)connections, sizeof *clients);
     if (!clients) fail("memory");
-    struct sockaddr_in address = {
-        .sin_family = AF_INET, .sin_port = htons((uint16_t)port), .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
     for (int i = 0; i < connections; i++) {
         struct client *client = &clients[i];
         client->out = malloc((size_t)(depth + 1) * REQUEST_BYTES);
         client->partial = malloc(IN_BYTES);
-        client->fd = socket(AF_INET, SOCK_STREAM, 0);
-        if (!client->out || !client->partial || client->fd < 0) fail("memory");
-        if (connect(client->fd, (struct sockaddr *)&address, sizeof address)) fail("connect");
-        int on = 1;
-        setsockopt(client->fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof on);
-        struct epoll_event event = {.events = EPOLLIN, .data.ptr = client};
-        if (epoll_ctl(epoll_fd, EPOLL_CTL_ADD, client->fd, &event)) fail("epoll_ctl");
+        if (!client->out || !client->partial) fail("memory");
+        open_connection(client);
     }
     if (operations) warmup = 0;
     measures = warmup == 0;
     uint64_t start = now(), cpu = clock_now(CLOCK_PROCESS_CPUTIME_ID);
     last_answer = start;
-    for (int i = 0; i < connections; i++) send_batch(&clients[i], now());
+    for (int i = 0; i < connections; i++)
+        if (clients[i].fd >= 0) send_batch(&clients[i], now());
     if (warmup > 0) {
         run(start + (uint64_t)(warmup * 1e9));
         measures = 1;
-        found = failures = 0;
+        found = failures = lost = 0;
         start = last_answer = now();
         cpu = clock_now(CLOCK_PROCESS_CPUTIME_ID);
     }
     run(operations ? UINT64_MAX : start + (uint64_t)(seconds * 1e9));
     uint64_t end = now();
     cpu = clock_now(CLOCK_PROCESS_CPUTIME_ID) - cpu;
+    // The last pause ends here, also where no answer has ended it.
+    if (end - last_answer > pause_length) pause_length = end - last_answer;
     measures = 0;
     stopped = 1;
     uint64_t found_then = found;
     run(end + 20000000);
     double elapsed = (double)(end - start) / 1e9, each = counted ? (double)counted : 1;
-    printf("{\"operations\":%lu,\"totalOperations\":%lu,\"seconds\":%.6f,\"perSecond\":%.1f,", counted, answered, elapsed,
-           (double)counted / elapsed);
+    printf("{\"operations\":%lu,\"totalOperations\":%lu,\"seconds\":%.6f,\"perSecond\":%.1f,", counted, answered,
+           elapsed, (double)counted / elapsed);
     printf("\"latency\":{\"p50\":%.1f,\"p90\":%.1f,\"p99\":%.1f,\"p999\":%.1f,\"max\":%.1f},", quantile(0.5),
            quantile(0.9), quantile(0.99), quantile(0.999), (double)longest / 1e3);
-    printf("\"failures\":%lu,\"firstFailure\":\"%s\",\"found\":%lu,\"longestPause\":%.1f,", failures, first_failure,
-           found_then, (double)pause_length / 1e3);
+    printf("\"failures\":%lu,\"firstFailure\":\"%s\",\"found\":%lu,\"reconnects\":%lu,\"longestPause\":%.1f,", failures,
+           first_failure, found_then, lost, (double)pause_length / 1e3);
     printf("\"cpuPerOperation\":%.3f,\"cpuSeconds\":%.4f,\"nextKey\":%lu}\n", (double)cpu / 1e3 / each,
            (double)cpu / 1e9, next_key);
     return failures ? 1 : 0;

@@ -5,8 +5,9 @@ import signal
 import subprocess
 import time
 
+import sentinel
 from daemon import SuiteError, program
-from figures import milliseconds, quantile, table
+from figures import milliseconds, paragraph, quantile, table
 from systems import Redis, Twinspace, resident_bytes
 
 LOAD_SECONDS = 2.5
@@ -52,15 +53,20 @@ class Memory:
                 rows.append([system.name, f"{found[first]:.1f}", f"{found[second]:.1f}",
                              f"{found[front] * self.pairs / 2**20:.0f} MiB"])
         header = ["bytes of RSS a pair", "active / primary", "passive / replica", "proxy in all"]
-        return (f"## Memory\n\nResident memory divided by the number of pairs, after {self.pairs:,} PUTs (or SETs) of "
-                f"16 + 16 bytes in random order.\n\n{table(header, rows)}\n")
+        text = paragraph(f"Resident memory divided by the number of pairs, after {self.pairs:,} PUTs (or SETs) of",
+                         "16 + 16 bytes in random order.")
+        return f"## Memory\n\n{text}\n\n{table(header, rows)}\n"
 
 
 class Takeover:
     """How long no client gets an answer when the active server is killed, or frozen, under full load."""
 
-    def __init__(self, rounds):
+    def __init__(self, rounds, tools, with_redis):
         self.rounds = rounds
+        self.tools = tools
+        self.redis_rounds = min(rounds, 5) if with_redis else 0
+        self.redis_pauses = {"kill -9": [], "SIGSTOP": []}
+        self.redis_errors = 0
         self.pauses = {"nothing": [], "kill -9": [], "SIGSTOP": []}
         self.failures = 0
         # Takeovers beyond the one that the strike calls for.
@@ -81,6 +87,12 @@ class Takeover:
                 raise
             finally:
                 system.stop()
+        for kind, number in (("kill -9", signal.SIGKILL), ("SIGSTOP", signal.SIGSTOP)):
+            for count in range(self.redis_rounds):
+                pause, errors = sentinel.strike(self.tools, number)
+                self.redis_pauses[kind].append(pause)
+                self.redis_errors += errors
+                say(f"  Redis, {kind}, {count + 1} of {self.redis_rounds}: {milliseconds(pause)} ms")
 
     def _strike(self, system, number):
         suite = system.suite
@@ -120,11 +132,21 @@ class Takeover:
     def markdown(self):
         rows = [[kind, len(pauses), milliseconds(quantile(pauses, 0.5)), milliseconds(quantile(pauses, 0.99)),
                  milliseconds(max(pauses))] for kind, pauses in self.pauses.items() if pauses]
+        rows += [[f"Redis' primary: {kind}", len(pauses), milliseconds(quantile(pauses, 0.5)),
+                  milliseconds(quantile(pauses, 0.99)), milliseconds(max(pauses))]
+                 for kind, pauses in self.redis_pauses.items() if pauses]
         header = ["the active server gets", "rounds", "p50 ms", "p99 ms", "longest ms"]
-        return (f"## Takeover\n\nThe longest time in which none of 50 clients got an answer, while they update as fast as "
-                f"they can, with default settings (`--sync always`). *Nothing* is what the machine itself does in as long a "
-                f"load. Errors that clients saw, and connections that they "
-                f"lost: {self.failures}. Takeovers that nothing called for: {self.more}.\n\n{table(header, rows)}\n")
+        text = paragraph(
+            "The longest time in which none of 50 clients got an answer, while they update as fast as they can,",
+            "with default settings (`--sync always`). *Nothing* is what the machine itself does in as long a load.",
+            f"Errors that clients saw, and connections that they lost: {self.failures}. Takeovers that nothing called",
+            f"for: {self.more}.")
+        if self.redis_rounds:
+            text += "\n\n" + paragraph(
+                f"Redis: three sentinels with down-after {sentinel.DOWN_AFTER_MILLISECONDS} ms (their default is 30",
+                "s), a tuned HAProxy, no AOF, no `WAIT` (an acknowledged write can be lost). Errors that clients saw,",
+                f"and connections that they lost: {self.redis_errors}.")
+        return f"## Takeover\n\n{text}\n\n{table(header, rows)}\n"
 
 
 class Soak:
@@ -134,6 +156,7 @@ class Soak:
         self.seconds = seconds
         self.report = None
         self.false_takeovers = 0
+        self.lost = 0
 
     def run(self):
         system = Twinspace()
@@ -148,18 +171,19 @@ class Soak:
                 capture_output=True, text=True, timeout=self.seconds + 120, check=False)
             self.report = json.loads(done.stdout)
             self.false_takeovers = len(suite.alerts("takeover", suite.names, since=mark))
-            lost = len(suite.alerts("passive-lost", since=mark))
+            self.lost = len(suite.alerts("passive-lost", since=mark))
             say(f"  {self.seconds} s: {self.report['operations']} requests, {self.false_takeovers} takeovers, passive "
-                f"server lost {lost} times, longest pause {milliseconds(self.report['longestPause'])} ms")
-            self.lost = lost
+                f"server lost {self.lost} times, longest pause {milliseconds(self.report['longestPause'])} ms")
         finally:
             system.stop()
 
     def markdown(self):
-        return (f"## A long load\n\n{self.seconds} seconds of 50 clients at depth 16, all four operators, default settings: "
-                f"{self.report['operations']:,} requests, {self.report['failures']} failures, {self.false_takeovers} "
-                f"takeovers, {self.lost} times a passive server counted as lost. Longest time without any answer: "
-                f"{milliseconds(self.report['longestPause'])} ms.\n")
+        text = paragraph(
+            f"{self.seconds} seconds of 50 clients at depth 16, all four operators, default settings:",
+            f"{self.report['operations']:,} requests, {self.report['failures']} failures, {self.false_takeovers}",
+            f"takeovers, {self.lost} times a passive server counted as lost. Longest time without any answer:",
+            f"{milliseconds(self.report['longestPause'])} ms.")
+        return f"## A long load\n\n{text}\n"
 
 
 class Scan:
@@ -173,7 +197,7 @@ class Scan:
         done = subprocess.run([program("twinspace-bench"), "scan", "--pairs", str(self.pairs)], capture_output=True,
                               text=True, timeout=900, check=False)
         if done.returncode != 0:
-            raise SuiteError(f"twinspace-bench scan: exit code {done.returncode}: {(done.stderr or done.stdout)[-600:]}")
+            raise SuiteError(f"{done.args}: exit code {done.returncode}: {(done.stderr or done.stdout)[-600:]}")
         self.text = done.stdout.rstrip()
         say(self.text)
 
