@@ -174,6 +174,14 @@ extension Replica {
     /// The active server wants the switch to record another in-sync set.
     mutating func requestInSync(_ inSync: [NodeID]) {
         guard proxy == .registered, pendingSwitch == nil, let record, record.inSync != inSync else { return }
+        let added = inSync.filter { !record.inSync.contains($0) }
+        if !added.isEmpty {
+            // The switch may promote a newcomer before this server hears of it. Should the switch's record be lost then,
+            // it must not be rebuilt from this server without the newcomer.
+            var wider = record
+            wider.inSync = (record.inSync + added).sorted()
+            actions.append(.remember(wider))
+        }
         let sequence = nextSequence()
         pendingSwitch = PendingSwitch(sequence: sequence, kind: .changeInSync(inSync), askedAt: moment.instant)
         let request = SwitchRequest.changeInSync(epoch: record.epoch, version: record.version, inSync: inSync)

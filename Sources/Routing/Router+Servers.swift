@@ -207,7 +207,10 @@ extension Router {
         guard let newest = known.max(by: { $0.version < $1.version }) else { return }
         // A server with a new data directory knows of no change: it does not count.
         let present = Set(servers.values.filter { $0.record?.cluster == newest.cluster }.compactMap(\.name))
-        let missing = newest.inSync.filter { !present.contains($0) }
+        // Of the same version an active server may bring the set that it was about to ask for: nobody knows whether the
+        // switch has recorded it.
+        let equals = known.filter { $0.cluster == newest.cluster && $0.version == newest.version }
+        let missing = Set(equals.flatMap(\.inSync)).subtracting(present).sorted()
         guard missing.isEmpty else {
             log(.warn, "rebuilding", [.init("waiting-for", missing.map(\.name).joined(separator: ","))])
             return

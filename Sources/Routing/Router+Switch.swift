@@ -6,6 +6,8 @@ struct Probe: Sendable {
     var link: ServerLink
     var sequence: RequestSequence
     var deadline: Instant
+    /// The epoch that is in question; when another one has begun meanwhile, there is nothing to settle any more.
+    var epoch: Epoch
     var askers: [(link: ServerLink, sequence: RequestSequence, reason: String)]
 }
 
@@ -72,7 +74,7 @@ extension Router {
         let question = nextSequence()
         probe = Probe(
             link: route, sequence: question, deadline: now.advanced(by: probeTime(of: route)),
-            askers: [(link, sequence, reason)])
+            epoch: epoch, askers: [(link, sequence, reason)])
         actions.append(.sendToServer(route, Frame(Header(.probe, sequence: question, epoch: record.epoch))))
     }
 
@@ -151,6 +153,12 @@ extension Router {
     mutating func settleProbe() {
         guard let probe else { return }
         self.probe = nil
+        guard probe.epoch == record?.epoch, shutdown == nil else {
+            for asker in probe.askers where servers[asker.link] != nil {
+                reply(asker.link, asker.sequence, refused: "epoch \(probe.epoch.number) is over")
+            }
+            return
+        }
         var isGranted = false
         for asker in probe.askers {
             guard let server = servers[asker.link], let name = server.name else { continue }

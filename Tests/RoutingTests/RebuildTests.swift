@@ -33,6 +33,17 @@ import WireProtocol
         #expect(proxy.persisted.last == record(5, version: 9, "b", ["b"]))
     }
 
+    /// An active server notes the set that it asks for before it asks: whoever might be in it is waited for. Found by the
+    /// simulator: the newcomer had been promoted, and the record was rebuilt without it.
+    @Test func ofRecordsWithTheSameVersionAllSetsCount() {
+        var proxy = RouterFixture()
+        proxy.register(1, "a", record: record(3, version: 7, "b", ["a", "b"]))
+        proxy.register(2, "b", record: record(3, version: 7, "b", ["b", "c"]))
+        #expect(proxy.persisted.isEmpty, "c may have been promoted")
+        proxy.register(3, "c", record: record(4, version: 9, "c", ["c"]))
+        #expect(proxy.persisted == [record(4, version: 9, "c", ["c"])])
+    }
+
     /// An empty directory under a member's name tells nothing.
     @Test func aServerWithoutDataDoesNotStandInForAMember() {
         var proxy = RouterFixture()
