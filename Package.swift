@@ -77,7 +77,7 @@ let package = Package(
         main("twinspace", ["Client"]),
         main("twinspace-proxy", ["Runtime"]),
         main("twinspace-server", ["Runtime"]),
-        main("twinspace-sim", ["Runtime", "Simulation"]),
+        main("twinspace-sim", ["Runtime", "Simulation", "TupleCore"]),
         main("twinspace-bench", ["Benchmark"]),
 
         tests("TupleCore"),

@@ -39,6 +39,8 @@ public struct DurableRecord: Sendable {
         self.name = name
         guard let bytes = try readAll() else { return }
         try decode(bytes)
+        // It may have come to its name just before the process died: what is acted upon must be what a power cut leaves.
+        try attempt { () throws(StorageError) in try storage.syncDirectory() }
     }
 
     /// A record of which the present content does not matter: the first `write` replaces it.

@@ -231,7 +231,11 @@ public struct SyncRequest: Sendable {
                 switch step {
                 case .write(let file, let offset, let bytes): try file.write(bytes.span.bytes, at: offset)
                 case .rename(let name, let newName): try storage.rename(name, to: newName)
-                case .sync(let file): try file.sync()
+                case .sync(let file):
+                    #if PLANTED_BUGS
+                        if PlantedBug.noSync.isOn { continue }
+                    #endif
+                    try file.sync()
                 case .syncDirectory: try storage.syncDirectory()
                 }
             }

@@ -64,6 +64,9 @@ extension FileWindow {
         }
         guard let whole = try load(at: offset, count: header.footprint) else { return .badBody(header, torn: false) }
         guard header.bodyIsIntact(bytes, at: whole, segment: segment, offset: offset) else {
+            #if PLANTED_BUGS
+                if PlantedBug.trustTornRecords.isOn { return .valid(header, at: whole) }
+            #endif
             return .badBody(header, torn: looksTorn(at: whole, offset: offset, count: header.footprint))
         }
         return .valid(header, at: whole)
@@ -115,6 +118,9 @@ struct SegmentScan {
         _ window: inout FileWindow, first: LogIndex, previousEpoch: Epoch, end: LogIndex?
     ) throws(JournalError) -> SegmentScan {
         var scan = SegmentScan(last: LogPosition(epoch: previousEpoch, index: LogIndex(first.number - 1)))
+        #if PLANTED_BUGS
+            var beforeTheLast: SegmentScan?
+        #endif
         scanning: while true {
             if let end, scan.last.index.next >= end {
                 scan.stop = .nextSegment
@@ -122,12 +128,21 @@ struct SegmentScan {
             }
             switch try window.record(at: scan.endOffset, segment: first) {
             case .valid(let header, _):
+                #if PLANTED_BUGS
+                    beforeTheLast = scan
+                #endif
                 if let problem = scan.accept(header) {
                     scan.stop = .bad(problem)
                     break scanning
                 }
                 scan.endOffset += header.footprint
             case .nothing:
+                #if PLANTED_BUGS
+                    if PlantedBug.loseTheTail.isOn, end == nil, var shorter = beforeTheLast {
+                        shorter.stop = .nothing
+                        return shorter
+                    }
+                #endif
                 scan.stop = .nothing
                 break scanning
             case .badHeader(let torn):

@@ -34,7 +34,12 @@ struct LogTail: Sendable {
     }
 
     /// Whether the log holds an entry at exactly this position, or begins right after it.
-    func contains(_ position: LogPosition) -> Bool { self.position(at: position.index) == position }
+    func contains(_ position: LogPosition) -> Bool {
+        #if PLANTED_BUGS
+            if PlantedBug.keepTheUnansweredTail.isOn { return self.position(at: position.index) != nil }
+        #endif
+        return self.position(at: position.index) == position
+    }
 
     private func position(at index: LogIndex) -> LogPosition? {
         if index == base.index { return base }

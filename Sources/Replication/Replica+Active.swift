@@ -188,6 +188,9 @@ extension Replica {
         let header = frame.header
         switch state.sessions.standing(of: header.sequence, in: header.session) {
         case .done(let outcome):
+            #if PLANTED_BUGS
+                if PlantedBug.replayWithoutSession.isOn { return true }
+            #endif
             respond(frame, chunks: replay(outcome))
             return false
         case .forgotten:
@@ -290,6 +293,12 @@ extension Replica {
             header.lowWater = RequestSequence(0)
             frames.append(Frame(header, payload: chunk))
         }
+        #if PLANTED_BUGS
+            if PlantedBug.readEarly.isOn, (try? Request(decoding: frame.payload))?.operatorName == "GET" {
+                active?.outbox.append(frames, after: .zero)
+                return
+            }
+        #endif
         active?.outbox.append(frames, after: state.position.index)
     }
 
@@ -299,6 +308,13 @@ extension Replica {
     /// its way to the switch, also the wanted one, since nobody knows when it begins to count.
     var required: Set<NodeID> {
         var required = Set(record?.inSync ?? [])
+        #if PLANTED_BUGS
+            if PlantedBug.acknowledgeEarly.isOn { return [name] }
+            if PlantedBug.newcomerNotRequired.isOn { return required }
+            if PlantedBug.goOnAloneEarly.isOn, case .changeInSync(let wanted) = pendingSwitch?.kind {
+                return required.intersection(wanted)
+            }
+        #endif
         if case .changeInSync(let wanted) = pendingSwitch?.kind { required.formUnion(wanted) }
         return required
     }
@@ -306,6 +322,9 @@ extension Replica {
     mutating func advanceCommit() {
         guard let active else { return }
         var least = durable
+        #if PLANTED_BUGS
+            if PlantedBug.acknowledgeBeforeSync.isOn { least = state.position.index }
+        #endif
         for member in required where member != name {
             least = min(least, active.followers[member]?.durable ?? .zero)
         }

@@ -208,6 +208,9 @@ extension Replica {
                 let entry = try LogEntry(decoding: bytes[...])
                 do throws(ReplicatedState.ApplyError) {
                     try take(entry, bytes: bytes)
+                    #if PLANTED_BUGS
+                        removeMore(entry)
+                    #endif
                 } catch {
                     diverged("entry \(entry.position.index.number) does not fit: \(error)")
                     return
@@ -244,6 +247,12 @@ extension Replica {
             durable = .zero
             passive?.phase = .following
             actions.append(.installSnapshot(received))
+            #if PLANTED_BUGS
+                if PlantedBug.confirmSnapshotEarly.isOn, let peer = passive?.log, let epoch = passive?.target.epoch {
+                    let reply = AppendReply(durable: received.position.index)
+                    actions.append(.sendToPeer(peer, reply.frame(epoch: epoch)))
+                }
+            #endif
             log(
                 .info, "resynced",
                 [.init("index", received.position.index.number), .init("pairs", received.space.count)])
@@ -321,3 +330,22 @@ extension Passive {
         }
     }
 }
+
+#if PLANTED_BUGS
+    extension Replica {
+        /// As if the passive server carried out the DELETE itself, with a pattern that matches more here.
+        fileprivate mutating func removeMore(_ entry: LogEntry) {
+            guard PlantedBug.patternOnPassive.isOn, case .update(let update) = entry.body,
+                case .removed? = update.effects.first
+            else { return }
+            var space = state.space
+            var first: Tuple?
+            space.forEachPair { pair in
+                first = pair.key
+                return false
+            }
+            guard let first, space.apply(.removed(first)) else { return }
+            state = ReplicatedState(space: space, sessions: state.sessions, position: state.position, time: state.time)
+        }
+    }
+#endif

@@ -158,6 +158,9 @@ extension Replica {
 
     private func takeOverReason() -> String? {
         guard let record else { return "founding the cluster" }
+        #if PLANTED_BUGS
+            if PlantedBug.promoteOutsideTheSet.isOn, let reason = passive?.lostReason { return reason }
+        #endif
         guard record.inSync.contains(name) else { return nil }
         if record.active == name { return "coming back as the active server" }
         guard let passive else { return nil }

@@ -22,6 +22,9 @@ public struct SnapshotEncoder: Sendable {
     public init(_ state: ReplicatedState) {
         self.state = state
         sessions = state.sessions.sessions.keys.sorted()[...]
+        #if PLANTED_BUGS
+            if PlantedBug.forgetSessions.isOn { sessions = [] }
+        #endif
     }
 
     /// The next chunk, of about ``Limits/preferredChunkBytes`` bytes; nil after the last.

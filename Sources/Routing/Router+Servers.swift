@@ -99,6 +99,12 @@ extension Router {
     }
 
     private mutating func response(_ frame: Frame, from link: ServerLink) {
+        #if PLANTED_BUGS
+            if PlantedBug.acceptStaleAnswers.isOn {
+                relay(frame)
+                return
+            }
+        #endif
         guard link == route, frame.header.epoch == record?.epoch else {
             discarded += 1
             return
@@ -134,6 +140,9 @@ extension Router {
                 .init("server", register.name), .init("address", register.address),
                 .init("index", register.position.index.number),
             ])
+        #if PLANTED_BUGS
+            if PlantedBug.promoteEmptyCopies.isOn { servers[link]?.isEligible = true }
+        #endif
         reconcile(register)
         let returned = route == nil ? linkOfPresentActive : nil
         // It was active all the time; only the connection, this proxy, or its record was away.
@@ -192,6 +201,9 @@ extension Router {
         guard var record, !register.holdsCopy, register.name != unconfirmedFounder,
             record.inSync.contains(register.name)
         else { return }
+        #if PLANTED_BUGS
+            if PlantedBug.promoteEmptyCopies.isOn { return }
+        #endif
         // Its data directory is new, or damaged: it does not hold what it is recorded to hold.
         log(.alert, "copy-lost", [.init("server", register.name)])
         guard register.name != record.active else { return }
@@ -209,6 +221,13 @@ extension Router {
         let present = Set(servers.values.filter { $0.record?.cluster == newest.cluster }.compactMap(\.name))
         // Of the same version an active server may bring the set that it was about to ask for: nobody knows whether the
         // switch has recorded it.
+        #if PLANTED_BUGS
+            if PlantedBug.rebuildFromOne.isOn {
+                isRebuilding = false
+                change(to: newest)
+                return
+            }
+        #endif
         let equals = known.filter { $0.cluster == newest.cluster && $0.version == newest.version }
         let missing = Set(equals.flatMap(\.inSync)).subtracting(present).sorted()
         guard missing.isEmpty else {

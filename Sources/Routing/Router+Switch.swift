@@ -14,6 +14,12 @@ struct Probe: Sendable {
 /// The switch: a record changed by compare-and-swap, durable before it counts.
 extension Router {
     mutating func change(to newer: SwitchRecord) {
+        #if PLANTED_BUGS
+            if PlantedBug.forgetTheRecord.isOn, record != nil {
+                record = newer
+                return
+            }
+        #endif
         record = newer
         actions.append(.persist(newer))
     }
@@ -58,7 +64,7 @@ extension Router {
             reply(link, sequence, refused: "epoch \(epoch.number) is over; it is \(record.epoch.number)")
             return
         }
-        guard record.inSync.contains(name), server.isEligible else {
+        guard isMember(name, of: record), server.isEligible else {
             reply(link, sequence, refused: "\(name) does not hold every acknowledged write")
             return
         }
@@ -100,12 +106,29 @@ extension Router {
         install(founded, link, sequence)
     }
 
+    private func isMember(_ name: NodeID, of record: SwitchRecord) -> Bool {
+        #if PLANTED_BUGS
+            if PlantedBug.promoteOutsideTheSet.isOn { return true }
+        #endif
+        return record.inSync.contains(name)
+    }
+
+    private func epoch(after record: SwitchRecord) -> Epoch {
+        #if PLANTED_BUGS
+            if PlantedBug.reuseTheEpoch.isOn { return record.epoch }
+        #endif
+        return record.epoch.next
+    }
+
     private mutating func grant(_ link: ServerLink, _ sequence: RequestSequence, _ name: NodeID, _ reason: String) {
         guard let record else { return }
         var inSync = record.inSync
         if record.active != name { inSync.removeAll { $0 == record.active } }
+        #if PLANTED_BUGS
+            if PlantedBug.promoteOutsideTheSet.isOn, !inSync.contains(name) { inSync.append(name) }
+        #endif
         let granted = SwitchRecord(
-            cluster: record.cluster, epoch: record.epoch.next, version: record.version + 1, active: name,
+            cluster: record.cluster, epoch: epoch(after: record), version: record.version + 1, active: name,
             inSync: inSync, rule: record.rule)
         let deposed = route
         log(

@@ -11,7 +11,7 @@ enum SimulatorProgram {
         usage: "[--seed N] [--seeds COUNT] [OPTION]…",
         summary:
             "Runs whole suites (clients, proxy, servers, disks) on simulated time, network and disks, with faults from a seed, and checks what must hold.",
-        groups: [
+        groups: planted + [
             OptionsSpecification.Group(
                 "Seeds",
                 [
@@ -42,13 +42,37 @@ enum SimulatorProgram {
         ],
         example: "twinspace-sim --seeds 2000 --faults all")
 
+    #if PLANTED_BUGS
+        private static let planted = [
+            OptionsSpecification.Group(
+                "Planted bugs",
+                [
+                    Option(
+                        "planted", .text(placeholder: "BUG"), default: "none",
+                        help: "'all', or the one to plant: each has to be found within --seeds seeds.")
+                ])
+        ]
+    #else
+        private static let planted: [OptionsSpecification.Group] = []
+    #endif
+
     static func main() -> Never {
         let values = specification.parseProcess()
         if values.text("faults") == "list" {
             for kind in FaultKind.allCases { print(kind.rawValue) }
             exit(0)
         }
+        #if PLANTED_BUGS
+            if values.text("planted") != "none" { exit(PlantedBugs.hunt(values.text("planted"), values)) }
+        #endif
         exit(run(values))
+    }
+
+    /// The plan of a seed, as the command line has it.
+    static func plan(_ seed: UInt64, _ values: OptionValues) -> RunPlan {
+        RunPlan(
+            seed: seed, servers: values.integerIfAny("servers"), kinds: kinds(values.text("faults")),
+            milliseconds: values.integerIfAny("steps"))
     }
 
     private static func kinds(_ text: String) -> [FaultKind] {
@@ -74,14 +98,11 @@ enum SimulatorProgram {
     private static func run(_ values: OptionValues) -> Int32 {
         let first = UInt64(values.integer("seed"))
         let count = UInt64(values.integer("seeds"))
-        let kinds = kinds(values.text("faults"))
-        let servers = values.integerIfAny("servers")
-        let length = values.integerIfAny("steps")
         let tells = values.isOn("trace")
         var summary = Summary()
         var failures = 0
         for seed in first..<first + count {
-            let plan = RunPlan(seed: seed, servers: servers, kinds: kinds, milliseconds: length)
+            let plan = plan(seed, values)
             let report = Run(plan, tellsStory: tells).go()
             summary.add(report)
             if tells { for line in report.story { print(line) } }

@@ -25,6 +25,22 @@ import Testing
         }
     }
 
+    /// The process dies between the renaming and its being durable, is started again, and acts on what it reads: then the
+    /// power fails. Found by the simulator: the switch went back.
+    @Test func whatWasReadIsDurable() throws {
+        let storage = InMemoryStorage()
+        var kept = try DurableRecord(storage: storage, name: "switch")
+        try kept.write([1])
+        var faults = InMemoryStorage.Faults()
+        faults.syncsUntilFailure = 1
+        storage.setFaults(faults)
+        #expect(throws: JournalError.self) { try kept.write([2]) }
+        storage.crash(.nothing)
+        let read = try DurableRecord(storage: storage, name: "switch")
+        storage.crash(.everythingUnsynced)
+        #expect(try DurableRecord(storage: storage, name: "switch").payload == read.payload)
+    }
+
     @Test func errorsChangeNothing() throws {
         let storage = InMemoryStorage()
         var kept = try DurableRecord(storage: storage, name: "member")

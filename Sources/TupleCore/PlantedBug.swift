@@ -1,0 +1,51 @@
+#if PLANTED_BUGS
+    /// Bugs that a test build plants on purpose, one at a time, each breaking one rule of `specs/0001-system-model.md`: the
+    /// simulator has to find every one of them (`specs/0008-simulation.md`). Nothing of this is in a normal build.
+    public enum PlantedBug: String, CaseIterable, Sendable {
+        /// G1: answers do not wait for the passive servers.
+        case acknowledgeEarly = "acknowledge-early"
+        /// G1: answers do not wait for the active server's own disk.
+        case acknowledgeBeforeSync = "acknowledge-before-sync"
+        /// G1: a server outside the in-sync set may take over.
+        case promoteOutsideTheSet = "promote-outside-the-set"
+        /// G1: the active server goes on alone before the switch has recorded it.
+        case goOnAloneEarly = "go-on-alone-early"
+        /// G1: a newcomer is not waited for while the switch is asked to count it.
+        case newcomerNotRequired = "newcomer-not-required"
+        /// G1: a passive server confirms a snapshot before it is on its disk.
+        case confirmSnapshotEarly = "confirm-snapshot-early"
+        /// G1: entries are not synced.
+        case noSync = "no-sync"
+        /// G1, G11: recovery leaves the log's last record out.
+        case loseTheTail = "lose-the-tail"
+        /// G11: a record of which the body was cut short is taken for whole.
+        case trustTornRecords = "trust-torn-records"
+        /// G2: a GET does not wait for what it shows.
+        case readEarly = "read-early"
+        /// G4: a takeover does not begin a new epoch.
+        case reuseTheEpoch = "reuse-the-epoch"
+        /// G4: the proxy acts on a record that is not on its disk.
+        case forgetTheRecord = "forget-the-record"
+        /// G5: snapshots do not carry sessions.
+        case forgetSessions = "forget-sessions"
+        /// G5: what was carried out is carried out again.
+        case replayWithoutSession = "replay-without-session"
+        /// G6: what may have been carried out is said not to have been.
+        case sayNotDone = "say-not-done"
+        /// G7: answers of a server that was deposed are passed on, whatever their epoch.
+        case acceptStaleAnswers = "accept-stale-answers"
+        /// G7: a returning server keeps entries that nobody else has: positions are compared by index alone.
+        case keepTheUnansweredTail = "keep-the-unanswered-tail"
+        /// G8: a lost record is rebuilt from the first server that comes.
+        case rebuildFromOne = "rebuild-from-one"
+        /// G10: a passive server does more than the log says.
+        case patternOnPassive = "pattern-on-passive"
+        /// G12: an empty copy counts as one that holds the space.
+        case promoteEmptyCopies = "promote-empty-copies"
+
+        /// The one that is planted. A test build sets it before anything runs, and runs on one thread.
+        nonisolated(unsafe) public static var planted: PlantedBug?
+
+        public var isOn: Bool { PlantedBug.planted == self }
+    }
+#endif
