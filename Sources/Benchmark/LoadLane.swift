@@ -1,5 +1,5 @@
 import Glibc
-import Runtime
+import Synchronization
 
 /// A request without an answer.
 struct LoadSlot {
@@ -109,5 +109,22 @@ enum ProcessTime {
         var time = timespec()
         clock_gettime(CLOCK_PROCESS_CPUTIME_ID, &time)
         return UInt64(time.tv_sec) * 1_000_000_000 + UInt64(time.tv_nsec)
+    }
+}
+
+/// Somebody wants the run to end.
+enum Interruption {
+    private static let flag = Atomic<Bool>(false)
+
+    static var hasCome: Bool { flag.load(ordering: .relaxed) }
+
+    /// From now on SIGINT and SIGTERM are noted instead of ending the process; the second one of a kind ends it.
+    static func watch() {
+        for number in [SIGINT, SIGTERM] {
+            signal(number) { number in
+                Interruption.flag.store(true, ordering: .relaxed)
+                signal(number, SIG_DFL)
+            }
+        }
     }
 }

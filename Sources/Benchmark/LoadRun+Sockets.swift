@@ -89,7 +89,9 @@ extension LoadRun {
         lane.pointee.outputEnd = hello.count
     }
 
-    private mutating func welcomed(_ lane: UnsafeMutablePointer<LoadLane>, _ payload: ArraySlice<UInt8>) throws(LoadError) {
+    private mutating func welcomed(_ lane: UnsafeMutablePointer<LoadLane>, _ payload: ArraySlice<UInt8>)
+        throws(LoadError)
+    {
         guard let welcome = try? Welcome(payload) else { throw .protocolBroken("a welcome that cannot be read") }
         guard Int(welcome.maximumRequestsInFlight) >= settings.depth else {
             throw .depth(wanted: settings.depth, allowed: Int(welcome.maximumRequestsInFlight))

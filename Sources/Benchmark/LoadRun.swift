@@ -77,7 +77,8 @@ struct LoadRun: ~Copyable {
 
     // MARK: The run
 
-    /// Connects, warms up, measures, and waits for the last answers.
+    /// Connects, warms up, measures, and waits for the last answers. SIGINT and SIGTERM end it early, with what was
+    /// measured by then.
     ///
     /// - Throws: where the kernel gives no descriptors, the proxy takes no connections, or no answers come from there.
     mutating func measure() throws(LoadError) -> LoadReport {
@@ -85,6 +86,7 @@ struct LoadRun: ~Copyable {
             shim_epoll_control(epoll, EPOLL_CTL_ADD, timer, EPOLLIN.rawValue, UInt32.max) == 0
         else { throw .system(SystemError(errno, doing: "make an epoll descriptor")) }
         signal(SIGPIPE, SIG_IGN)
+        Interruption.watch()
         let begin = now
         while readyLanes < settings.connections {
             try turn(until: begin + LoadRun.connectNanoseconds)
@@ -122,7 +124,7 @@ struct LoadRun: ~Copyable {
     }
 
     private mutating func run(until end: UInt64) throws(LoadError) {
-        while now < end, !(settings.operations.map { issued >= $0 } ?? false && isComplete) { try turn(until: end) }
+        while now < end, !isComplete, !Interruption.hasCome { try turn(until: end) }
     }
 
     /// Waits for events once, at most until `end` (or a tick), and handles them.

@@ -3,10 +3,10 @@
 
 usage: bench.py [--only SECTION[,SECTION…]] [--rounds N] [--seconds S] [--quick] [--output FILE] …
 
-Sections: put, get, memory, takeover, soak, scan. Each case of put and get is run by every system in every round, one
-after the other, and what is shown is the median of the rounds with the least and the most; ratios are taken within a
-round. Redis and HAProxy come from the system's packages and are installed where they are missing. Without --only
-everything is run and the tables go to specs/benchmarks.md.
+Sections: put, get, memory, takeover, large, soak, scan. Each case of put and get is run by every system in every
+round, one after the other, and what is shown is the median of the rounds with the least and the most; ratios are taken
+within a round. Redis and HAProxy come from the system's packages and are installed where they are missing. Without
+--only everything is run and the tables go to specs/benchmarks.md.
 """
 
 import argparse
@@ -22,10 +22,11 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "support"))
 import systems
 from daemon import ROOT, SuiteError, end_on_signals, require_programs
 from figures import Comparison, machine, milliseconds, paragraph, rate, ratio_table
+from large import Large
 from sections import Memory, Scan, Soak, Takeover, say
 from systems import Case, Redis, Relay, Twinspace, build_tools, require_anchors
 
-SECTIONS = ("put", "get", "memory", "takeover", "soak", "scan")
+SECTIONS = ("put", "get", "memory", "takeover", "large", "soak", "scan")
 # More of the machine than this, used by others, makes figures worthless.
 FOREIGN_SHARE = 0.05
 CLIENTS = 50
@@ -45,7 +46,7 @@ def arguments():
     parser.add_argument("--rounds", type=int, default=5, help="of every case (default 5)")
     parser.add_argument("--seconds", type=float, default=4.0, help="that every case is measured in a round (default 4)")
     parser.add_argument("--depth", type=int, help="only the cases of this depth")
-    parser.add_argument("--pairs", type=int, default=10_000_000, help="for memory (default 10,000,000)")
+    parser.add_argument("--pairs", type=int, default=10_000_000, help="for memory and large (default 10,000,000)")
     parser.add_argument("--takeovers", type=int, default=25, help="kills, and as many freezes (default 25)")
     parser.add_argument("--soak", type=int, default=60, help="seconds of the long load (default 60)")
     parser.add_argument("--haproxy-threads", type=int, default=1, help="HAProxy's nbthread (default 1)")
@@ -202,6 +203,7 @@ def main():
     makers = {
         "memory": lambda: Memory(competitors, options.pairs),
         "takeover": lambda: Takeover(options.takeovers, tools, has_redis),
+        "large": lambda: Large(options.pairs),
         "soak": lambda: Soak(options.soak),
         "scan": lambda: Scan(min(options.pairs, 1_000_000)),
     }
