@@ -211,7 +211,8 @@ public final class InMemoryStorage: Storage {
 
 extension InMemoryStorage.Disk {
     func hasRoom(_ bytes: Int) -> Bool {
-        guard let capacity = faults.capacityBytes else { return true }
+        // What lies within a file already has its room.
+        guard bytes > 0, let capacity = faults.capacityBytes else { return true }
         return names.values.reduce(0) { $0 + (inodes[$1]?.bytes.count ?? 0) } + bytes <= capacity
     }
 

@@ -67,7 +67,7 @@ package final class ServerHost {
     /// The log is durable up to here.
     private(set) var durable = LogPosition.zero
     /// Whether the disk holds what is known to be durable: not after it was replaced or damaged.
-    package private(set) var isDamaged = false
+    package var isDamaged = false
     /// Whether a changed bit has cost it its last entries, which nobody can tell from a write that was cut short.
     package private(set) var hasLostTail = false
     /// Where the log will begin or end that is to take the place of the present one.
