@@ -78,4 +78,38 @@ import Testing
         #expect(Rules.machinePaths(file("see `/ho" + "me/ada/notes`")).count == 1)
         #expect(Rules.emptiness(file(" \n")).count == 1)
     }
+
+    private let tests = ["Tests/A/B.swift": "@Test func holds() {", "Tests/p/q.py": "def check_it():"]
+
+    @Test func defendedGuaranteesAreFine() {
+        let page = """
+            **G1. One.** Text
+            goes on.
+
+            Defended by `Tests/A/B.swift`: `holds`; `Tests/p/q.py`:
+            `check_it`.
+
+            **G2. Two.** Text.
+
+            More of it.
+
+            Defended by `Tests/A/B.swift`: `holds`.
+            """
+        #expect(Rules.defences(of: SourceText(path: "p.md", text: page), in: tests) == [])
+    }
+
+    @Test(arguments: [
+        "no guarantee at all",
+        "**G1. One.** Nobody defends it.",
+        "**G1. One.** A\n\n**G2. Two.** B\n\nDefended by `Tests/A/B.swift`: `holds`.",
+        "**G2. Two.** B\n\nDefended by `Tests/A/B.swift`: `holds`.",
+        "**G1. One.** A\n\nDefended by `Tests/A/B.swift`: `gone`.",
+        "**G1. One.** A\n\nDefended by `Tests/A/B.swift`: `hold`.",
+        "**G1. One.** A\n\nDefended by `Tests/A/C.swift`: `holds`.",
+        "**G1. One.** A\n\nDefended by `Tests/A/B.swift`.",
+        "**G1. One.** A\n\nDefended by `holds`.",
+    ])
+    func undefendedGuaranteesAreCaught(page: String) {
+        #expect(Rules.defences(of: SourceText(path: "p.md", text: page), in: tests).count == 1)
+    }
 }

@@ -51,9 +51,20 @@ import Testing
         }
     }
 
+    /// Each guarantee of specs/0001 names the tests that defend it, and they are there.
+    @Test func everyGuaranteeIsDefendedByTests() throws {
+        let page = try #require(Project.documents.first { $0.path == "specs/0001-system-model.md" })
+        let tests = Dictionary(
+            uniqueKeysWithValues: Project.files(below: "Tests", extensions: ["swift", "py"]).map { ($0.path, $0.text) })
+        expectNone(Rules.defences(of: page, in: tests))
+    }
+
     @Test func everySpecificationIsLinkedFromTheirIndex() {
         let specifications = Project.documents.filter { $0.path.hasPrefix("specs/") }
-        guard let index = specifications.first(where: { $0.path == "specs/README.md" }) else { return }
+        guard let index = specifications.first(where: { $0.path == "specs/README.md" }) else {
+            Issue.record("there is no specs/README.md")
+            return
+        }
         for file in specifications where file.path != index.path {
             let link = file.path.dropFirst("specs/".count)
             #expect(index.text.contains("](\(link)"), "\(file.path) is not linked from specs/README.md")
