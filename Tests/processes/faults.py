@@ -2,11 +2,13 @@
 """Random faults in real processes and a real network, under load: nothing acknowledged is lost, nothing is done twice,
 no client sees an error, and every history can be explained by one space.
 
-ROUNDS=N rounds of faults (12 where it is not set; 200 is the whole measurement); SEED=N chooses them again.
+ROUNDS=N rounds of faults (12 where it is not set; 200 is the whole measurement); SEED=N chooses them again;
+ONLY=NAME,NAME takes these kinds alone (methods of `Faults`).
 `--soak SECONDS` instead: no fault but every processor busy, and no server may be taken for lost.
 """
 # time limit: 400 s
 
+import json
 import os
 import random
 import signal
@@ -30,8 +32,12 @@ from twinspace_protocol import Client
 ROUNDS = int(os.environ.get("ROUNDS") or 12)
 SEED = int(os.environ.get("SEED") or random.SystemRandom().randrange(10**9))
 RATE = float(os.environ.get("RATE") or 600)
+ONLY = [name for name in (os.environ.get("ONLY") or "").split(",") if name]
 CHAPTER_ROUNDS = 10
 FREEZES = 5
+DISK_MEGABYTES = 256
+# Enough to need new segments of the journal: what is preallocated does not notice a full disk.
+BULK_KEYS, BULK_REQUESTS, BULK_VALUE = 20, 800, "v" * 60_000
 DEFAULT_HEARTBEAT = ()
 # A round's faults are over after so long, well within the time that the proxy keeps a request for an active server.
 LONGEST_FAULT_SECONDS = 3.0
@@ -44,7 +50,29 @@ class NetworkSuite(Suite):
 
     def __init__(self, network, **options):
         self.network = network
-        super().__init__(**options)
+        self.disks = {}
+        super().__init__(start=False, **options)
+
+    def __enter__(self):
+        try:
+            for name in self.names:
+                self.disks[name] = networks.SmallDisk(self.directory / f"server-{name}", DISK_MEGABYTES)
+        except networks.Unavailable as reason:
+            print(f"    SKIPPED: full disks: {reason}", flush=True)
+            self.remove_disks()
+        self._start = True
+        return super().__enter__()
+
+    def close(self):
+        for daemon in self.daemons.values():
+            daemon.end_group()
+        self.remove_disks()
+        super().close()
+
+    def remove_disks(self):
+        for disk in self.disks.values():
+            disk.remove()
+        self.disks = {}
 
     def address(self, sap):
         host = self.network.addresses["proxy"] if self.network and sap == "servers" else "127.0.0.1"
@@ -76,8 +104,11 @@ class Faults:
             (2, self.kill_both_servers), (1, self.kill_everything), (2, self.switch_over), (2, self.kill_at_switchover),
             (2, self.kill_while_catching_up),
         ]
+        if self.suite.disks:
+            kinds.append((1, self.fill_a_disk))
         if self.suite.network:
             kinds += [(8, self.cut_a_link), (3, self.unplug_a_server)]
+        kinds = [(weight, kind) for weight, kind in kinds if not ONLY or kind.__name__ in ONLY] or kinds
         weights = [weight for weight, _ in kinds]
         return self.dice.choices([kind for _, kind in kinds], weights)[0]
 
@@ -172,17 +203,38 @@ class Faults:
         self.note(f"unplugged {name}")
         return self.suite.network.heal
 
+    def fill_a_disk(self):
+        """The passive server's: the service goes on without it. (A full active server refuses updates: storage.py.)"""
+        active = self.suite.status().get("active")
+        name = next(name for name in self.suite.names if name != active)
+        self.suite.disks[name].fill()
+        self.note(f"full disk of {name}")
+        lines = [json.dumps({"op": "PUT", "payload": [[["bulk", str(number)], ["v"]] for number in range(BULK_KEYS)]})]
+        lines += [json.dumps({"op": "POST", "payload": [[["bulk", str(number % BULK_KEYS)], [BULK_VALUE]]]})
+                  for number in range(BULK_REQUESTS)]
+        done = self.suite.cli("--timeout", "30s", "batch", stdin="\n".join(lines) + "\n")
+        answers = [json.loads(line) for line in done.stdout.splitlines()]
+        wrong = [answer for answer in answers if answer["status"] != "ok"]
+        expect(len(answers) == len(lines) and not wrong, f"with the passive server's disk full: {wrong[:2]} {done.stderr}")
+        if not self.suite.alerts("disk", [name]):
+            self.note("which was not noticed")
+        return self.suite.disks[name].free
+
     def round(self):
         """One fault, or two of which the second comes while the first lasts."""
         undo = []
-        for _ in range(self.dice.choice((1, 1, 2))):
+        for number in range(self.dice.choice((1, 1, 2))):
             fault = self.choose()
+            if number and fault == self.fill_a_disk:
+                break
             frozen = [name for name, daemon in self.suite.daemons.items() if daemon.stopped]
             away = [name for name, daemon in self.suite.daemons.items() if not daemon.running]
             if frozen or away:
                 # What needs processes that answer, or that are there, comes alone.
                 fault = self.dice.choice([self.kill_a_server, *([self.cut_a_link] if self.suite.network else [])])
             undo.append(fault())
+            if fault == self.fill_a_disk:
+                break
             # Mostly short, so that faults and recoveries meet; long enough at times that silence is acted on.
             time.sleep(self.dice.random() ** 2 * LONGEST_FAULT_SECONDS)
         for heal in self.dice.sample(undo, len(undo)):

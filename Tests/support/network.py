@@ -109,11 +109,22 @@ class Network:
         self.holders = {}
 
 
-def data_disk(path, megabytes):
-    """Mounts a small file system of its own there; raises Unavailable where that is not possible."""
-    Path(path).mkdir(parents=True, exist_ok=True)
-    _run("mount", "-t", "tmpfs", "-o", f"size={megabytes}m", "tmpfs", str(path))
+class SmallDisk:
+    """A small file system of its own in place of a server's data directory."""
 
+    def __init__(self, path, megabytes):
+        self.path = Path(path)
+        self.path.mkdir(parents=True, exist_ok=True)
+        _run("mount", "-t", "tmpfs", "-o", f"size={megabytes}m", "tmpfs", str(path))
 
-def remove_disk(path):
-    _run("umount", "-l", str(path))
+    def fill(self):
+        """Takes all room that is left."""
+        with open(self.path / "filler", "ab") as filler:
+            room = os.statvfs(self.path)
+            os.posix_fallocate(filler.fileno(), 0, max(1, room.f_bavail) * room.f_frsize)
+
+    def free(self):
+        (self.path / "filler").unlink(missing_ok=True)
+
+    def remove(self):
+        _run("umount", "--lazy", str(self.path))
