@@ -215,7 +215,8 @@ class Faults:
         done = self.suite.cli("--timeout", "30s", "batch", stdin="\n".join(lines) + "\n")
         answers = [json.loads(line) for line in done.stdout.splitlines()]
         wrong = [answer for answer in answers if answer["status"] != "ok"]
-        expect(len(answers) == len(lines) and not wrong, f"with the passive server's disk full: {wrong[:2]} {done.stderr}")
+        expect(len(answers) == len(lines) and not wrong,
+               f"with the passive server's disk full: {wrong[:2]} {done.stderr}")
         if not self.suite.alerts("disk", [name]):
             self.note("which was not noticed")
         return self.suite.disks[name].free
@@ -299,6 +300,31 @@ def check_the_checker_of_histories():
     broken = [str(test) for test, _ in result.failures + result.errors]
     expect(result.wasSuccessful(), f"failed: {broken}")
     expect(result.testsRun > 10, "the tests of the checker were not found")
+
+
+def check_that_a_loss_would_be_noticed():
+    """an operator gives acknowledged writes up, on purpose: both the load's and the histories' check must find it"""
+    with Suite(servers=2) as suite:
+        histories = Histories(suite.ports["clients"], SEED)
+        suite.kill("b")
+        with Load(suite, 1, rate=RATE) as load:
+            load.wait_flowing()
+            time.sleep(1.0)
+        histories.stop()
+        suite.kill("a")
+        suite.start("b")
+        suite.wait_status(lambda status: status.get("servers"), "b is registered")
+        suite.cli("switchover", "b", "--accept-data-loss", expect=0)
+        suite.wait_ready()
+        _, problems = histories.finish()
+        expect(problems, "the histories hide the loss")
+        try:
+            verify(suite, load)
+        except AssertionError as found:
+            print(f"    found as it must be: {str(found)[:100]}; {len(problems)} histories without an order",
+                  flush=True)
+        else:
+            raise AssertionError("the load hides the loss")
 
 
 def check_freeze_at_default_settings():

@@ -107,13 +107,18 @@ class Histories:
             raise AssertionError(f"a GET was answered {answer.status}: {answer.message}")
         return frozenset((tuple(key), tuple(value)) for key, value in answer.pairs)
 
-    def finish(self):
-        """Ends the clients; (how many operations, what is wrong with them)."""
+    def stop(self):
+        """Ends the clients after their last answers."""
         for historian in self.all():
             historian.ended.set()
-        problems = []
         for historian in self.all():
             historian.thread.join(60.0)
+
+    def finish(self):
+        """Ends the clients; (how many operations, what is wrong with them)."""
+        self.stop()
+        problems = []
+        for historian in self.all():
             if historian.thread.is_alive():
                 problems.append(f"{historian.name} does not end")
             problems += historian.troubles
