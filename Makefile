@@ -87,10 +87,16 @@ format:  ## lays the Swift files out
 # How many random pairs of pattern and subject, and from which seed (a random one where there is none).
 PAIRS ?= 1000000
 SEED ?=
+# How long libFuzzer runs. (SECONDS is a variable of bash.)
+SECONDS_TO_RUN ?= $(if $(filter command line,$(origin SECONDS)),$(SECONDS),600)
 
 .PHONY: fuzz-regex
 fuzz-regex: deps  ## random expressions, compared with CPython 3.11: PAIRS=1000000 SEED=
 	nice -n 5 scripts/fuzz-regex.sh $(BUILD) differential $(PAIRS) $(SEED)
+
+.PHONY: fuzz-parser
+fuzz-parser: deps  ## any bytes as expressions, under libFuzzer, then CPython: SECONDS=600
+	nice -n 5 scripts/fuzz-regex.sh $(BUILD) parser $(SECONDS_TO_RUN)
 
 ##@ Installing
 .PHONY: deps

@@ -3,6 +3,8 @@ enum CharacterNames {
     /// Names that are looked up by rule, and only in capitals.
     private static let ideograph = "CJK UNIFIED IDEOGRAPH-"
     private static let syllable = "HANGUL SYLLABLE "
+    /// Names that CPython 3.11 does not know.
+    private static let tangut = "TANGUT IDEOGRAPH-"
 
     /// The ideographs of Unicode 14 that have their code point for a name.
     private static let ideographs = CodePointSet([
@@ -61,7 +63,7 @@ enum CharacterNames {
     /// The name, for a character that Unicode 14 has.
     private static func name(of scalar: Unicode.Scalar) -> String? {
         guard let age = scalar.properties.age, age.major <= 14, let name = scalar.properties.name else { return nil }
-        return name.hasPrefix(ideograph) ? nil : name
+        return name.hasPrefix(ideograph) || name.hasPrefix(tangut) ? nil : name
     }
 
     private static func lookupIndexed(_ name: String) -> Unicode.Scalar? {

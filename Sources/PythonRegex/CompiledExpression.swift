@@ -14,6 +14,8 @@ public final class CompiledExpression: Sendable {
     let mayScan: Bool
     /// For the module's own matcher; made when it is needed.
     private let program: Mutex<Program?>
+    /// About how much memory the expression takes, in bytes, with what it may take later: for whoever keeps many.
+    public let byteCount: Int
 
     /// - Parameter pattern: Python's syntax; flags only as `(?i)` and the like.
     /// - Throws: What `re.compile` would say, or that a limit of ``RegexLimits`` is exceeded.
@@ -44,19 +46,28 @@ public final class CompiledExpression: Sendable {
         let literals = RequiredLiterals(of: parsed)
         self.literals = literals
         mayScan = ScanCost.mayScan(parsed.nodes)
-        program = Mutex(nil)
-        switch preference {
-        case .translated:
-            shortcut = Shortcut(parsed, literals)
-            code = Translation.translate(parsed, dialect: PCRE2Code.dialect).flatMap(PCRE2Code.init)
-        case .explicitClasses:
-            shortcut = nil
-            code = Translation.translate(parsed, dialect: .init(hasSameClasses: false)).flatMap(PCRE2Code.init)
-        case .exact:
-            shortcut = nil
+        shortcut = preference == .translated ? Shortcut(parsed, literals) : nil
+        let translation: Translation.Result? =
+            switch preference {
+            case .translated: Translation.translate(parsed, dialect: PCRE2Code.dialect)
+            case .explicitClasses: Translation.translate(parsed, dialect: .init(hasSameClasses: false))
+            case .exact: nil
+            }
+        let shared = pattern.utf8.count + literals.byteCount + Self.fixedBytes
+        if let translation, let code = PCRE2Code(translation) {
+            self.code = code
+            program = Mutex(nil)
+            byteCount = shared + code.byteCount + Program.byteCount(of: parsed, translation: translation)
+        } else {
             code = nil
+            let program = Program(parsed)
+            byteCount = shared + program.byteCount
+            self.program = Mutex(program)
         }
     }
+
+    /// The object itself, and what the allocator adds to a handful of blocks.
+    private static let fixedBytes = 512
 
     deinit { code?.free() }
 
@@ -70,12 +81,6 @@ public final class CompiledExpression: Sendable {
     /// microsecond.
     public var isTranslated: Bool { code != nil }
 
-    /// About how much memory it takes, in bytes.
-    public var byteCount: Int {
-        // The module's own program, where one is made, has at most some instructions for each character.
-        pattern.utf8.count * (code == nil ? 64 : 4) + (code?.byteCount ?? 0) + 512
-    }
-
     private static func parse(_ pattern: String) throws(PythonRegexError) -> ParsedPattern {
         let bytes = pattern.utf8.count
         if bytes > RegexLimits.maximumPatternBytes { throw .tooLong(bytes) }
@@ -83,6 +88,10 @@ public final class CompiledExpression: Sendable {
         try SemanticCheck.check(parsed.nodes, flags: parsed.flags)
         return parsed
     }
+
+    /// Units of ``MatchBudget`` that compiling takes for each byte of a pattern, at most about: whoever compiles patterns
+    /// of strangers charges them, for a longest pattern takes as long as a longest match.
+    public static let compileWorkPerByte: UInt64 = 256
 
     /// nil only if the pattern could not be read again, which it could before.
     func exactProgram() -> Program? {

@@ -28,8 +28,8 @@ extension [CodePoint] {
     /// text, and for a negative number other than zero.
     var pythonIntegerDigits: String? {
         var rest = self[...]
-        while let first = rest.first, CharacterClasses.isSpace(first) { rest = rest.dropFirst() }
-        while let last = rest.last, CharacterClasses.isSpace(last) { rest = rest.dropLast() }
+        while let first = rest.first, first.isPythonIntegerSpace { rest = rest.dropFirst() }
+        while let last = rest.last, last.isPythonIntegerSpace { rest = rest.dropLast() }
         let isNegative = rest.first == "-"
         if isNegative || rest.first == "+" { rest = rest.dropFirst() }
         var digits = ""
@@ -59,6 +59,9 @@ extension [CodePoint] {
 }
 
 extension CodePoint {
+    /// What `int()` takes around a number: of ASCII less than what `str.isspace` says.
+    fileprivate var isPythonIntegerSpace: Bool { isASCII ? isVerboseWhitespace : CharacterClasses.isSpace(self) }
+
     /// `\x07`, `\u200b` or `\U000e0001`.
     fileprivate var pythonEscape: String {
         let digits = String(value, radix: 16)

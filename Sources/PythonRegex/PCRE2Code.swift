@@ -32,7 +32,7 @@ struct PCRE2Code: @unchecked Sendable {
         guard let context = pcre2_compile_context_create_8(nil) else { return nil }
         defer { pcre2_compile_context_free_8(context) }
         pcre2_set_newline_8(context, UInt32(PCRE2_NEWLINE_LF))
-        pcre2_set_parens_nest_limit_8(context, UInt32(RegexLimits.maximumNesting * 4))
+        pcre2_set_parens_nest_limit_8(context, UInt32(RegexLimits.maximumTranslationNesting + 1))
         var error: Int32 = 0
         var offset = 0
         let options =

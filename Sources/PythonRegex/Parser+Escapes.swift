@@ -1,5 +1,6 @@
 extension Parser {
     /// What a backslash means outside of a set.
+    @inline(never)
     mutating func parseEscape(_ point: CodePoint) throws(PythonRegexError) -> Node {
         if let anchor = Self.anchor(point) { return .anchor(anchor) }
         if let category = Self.category(point) { return .set(negated: false, items: [.category(category)]) }
@@ -137,6 +138,7 @@ extension Parser {
     }
 
     /// A look behind may refer only to what was captured before it.
+    @inline(never)
     func checkLookBehind(refersTo group: Int) throws(PythonRegexError) {
         guard let limit = groupsBeforeLookBehind else { return }
         guard group < groupWidths.count, groupWidths[group] != nil else {

@@ -7,12 +7,19 @@ extension Parser {
         case globalFlags
     }
 
-    /// What kind of group is to follow, with its contents still ahead.
+    /// What stands between a parenthesis and the contents of the group.
     private enum Opening {
-        case capture(name: [CodePoint]?)
+        case capture(number: Int)
         case plain
         case atomic
         case flags(adding: Flags, removing: Flags)
+        case lookAhead(negated: Bool)
+        case lookBehind(negated: Bool)
+        case condition(group: Int, isOpen: Bool)
+        /// These three have no contents.
+        case reference(Int)
+        case comment
+        case globalFlags
     }
 
     /// A group, behind its opening parenthesis and up to its closing one.
@@ -20,38 +27,103 @@ extension Parser {
         verbose: Bool, depth: Int, mayTakeGlobalFlags: Bool
     ) throws(PythonRegexError) -> Parenthesis {
         let start = reader.position - 1
-        guard try reader.take("?") else {
-            return .item(try parseBody(of: .capture(name: nil), verbose: verbose, depth: depth, start: start))
+        let opening = try parseOpening(start: start, mayTakeGlobalFlags: mayTakeGlobalFlags)
+        var verbose = verbose
+        var beginsLookBehind = false
+        switch opening {
+        case .capture, .plain, .atomic, .lookAhead: break
+        case .flags(let adding, let removing):
+            verbose = (verbose || adding.contains(.verbose)) && !removing.contains(.verbose)
+        case .lookBehind: beginsLookBehind = groupsBeforeLookBehind == nil
+        case .condition(let group, let isOpen):
+            return try parseConditional(group, isOpen: isOpen, verbose: verbose, depth: depth, start: start)
+        case .reference(let group): return .item(.node(.backreference(group)))
+        case .comment: return .comment
+        case .globalFlags: return .globalFlags
         }
+        if beginsLookBehind { groupsBeforeLookBehind = groupWidths.count }
+        let body = try parseAlternatives(verbose: verbose, depth: depth + 1)
+        if beginsLookBehind { groupsBeforeLookBehind = nil }
+        try takeClosing(start: start)
+        return .item(close(opening, body))
+    }
+
+    @inline(never)
+    private mutating func close(_ opening: Opening, _ body: [Node]) -> Item {
+        switch opening {
+        case .capture(let number):
+            groupWidths[number] = Width.of(body, groups: groupWidths)
+            return .node(.group(number: number, adding: [], removing: [], body: body))
+        case .flags(let adding, let removing) where !adding.isEmpty || !removing.isEmpty:
+            return .node(.group(number: nil, adding: adding, removing: removing, body: body))
+        case .atomic: return .node(.atomic(body))
+        case .lookAhead(let negated): return .node(.look(.ahead(negated: negated), body: body))
+        case .lookBehind(let negated):
+            let width = Width.of(body, groups: groupWidths)
+            return .node(.look(.behind(negated: negated, width: width), body: body))
+        case .plain, .flags, .condition, .reference, .comment, .globalFlags: return .plainGroup(body)
+        }
+    }
+
+    @inline(never)
+    private mutating func parseConditional(
+        _ group: Int, isOpen: Bool, verbose: Bool, depth: Int, start: Int
+    ) throws(PythonRegexError) -> Parenthesis {
+        if depth >= RegexLimits.maximumNesting { throw tooDeep() }
+        let yes = try parseSequence(verbose: verbose, depth: depth + 1, isFirst: false)
+        var no: [Node] = []
+        if try reader.take("|") {
+            no = try parseSequence(verbose: verbose, depth: depth + 1, isFirst: false)
+            if let next = reader.next, next.isPlain("|") {
+                throw reader.error("conditional backref with more than two branches")
+            }
+        }
+        try takeClosing(start: start)
+        return .item(.node(.conditional(group: group, isOpen: isOpen, yes: yes, no: no)))
+    }
+
+    @inline(never)
+    func tooDeep() -> PythonRegexError {
+        reader.error("groups nested deeper than \(RegexLimits.maximumNesting)")
+    }
+
+    @inline(never)
+    private mutating func takeClosing(start: Int) throws(PythonRegexError) {
+        guard try reader.take(")") else {
+            throw reader.error("missing ), unterminated subpattern", back: reader.position - start)
+        }
+    }
+
+    // MARK: Openings
+
+    @inline(never)
+    private mutating func parseOpening(
+        start: Int, mayTakeGlobalFlags: Bool
+    ) throws(PythonRegexError) -> Opening {
+        guard try reader.take("?") else { return .capture(number: try openGroup(name: nil)) }
         guard let token = try reader.take() else { throw reader.error("unexpected end of pattern") }
         if token.isEscape { throw unknownExtension("?", token) }
         switch token.point {
-        case "P":
-            return .item(try parsePythonExtension(verbose: verbose, depth: depth, start: start))
-        case ":":
-            return .item(try parseBody(of: .plain, verbose: verbose, depth: depth, start: start))
+        case "P": return try parsePythonExtension()
+        case ":": return .plain
         case "#":
             try skipComment(start: start)
             return .comment
-        case "=", "!":
-            let negated = token.point == "!"
-            let body = try parseContents(verbose: verbose, depth: depth, start: start)
-            return .item(.node(.look(.ahead(negated: negated), body: body)))
+        case "=": return .lookAhead(negated: false)
+        case "!": return .lookAhead(negated: true)
         case "<":
-            return .item(.node(try parseLookBehind(verbose: verbose, depth: depth, start: start)))
-        case "(":
-            return .item(.node(try parseConditional(verbose: verbose, depth: depth, start: start)))
-        case ">":
-            return .item(try parseBody(of: .atomic, verbose: verbose, depth: depth, start: start))
+            guard let token = try reader.take() else { throw reader.error("unexpected end of pattern") }
+            guard token.isPlain("=") || token.isPlain("!") else { throw unknownExtension("?<", token) }
+            return .lookBehind(negated: token.isPlain("!"))
+        case "(": return try parseCondition()
+        case ">": return .atomic
         default:
             guard token.point == "-" || Flags.named(token.point) != nil else { throw unknownExtension("?", token) }
-            guard let change = try parseFlags(token.point) else {
-                if mayTakeGlobalFlags { return .globalFlags }
-                throw reader.error(
-                    "global flags not at the start of the expression", back: reader.position - start)
+            if let change = try parseFlags(token.point) {
+                return .flags(adding: change.adding, removing: change.removing)
             }
-            let opening = Opening.flags(adding: change.adding, removing: change.removing)
-            return .item(try parseBody(of: opening, verbose: verbose, depth: depth, start: start))
+            if mayTakeGlobalFlags { return .globalFlags }
+            throw reader.error("global flags not at the start of the expression", back: reader.position - start)
         }
     }
 
@@ -60,42 +132,40 @@ extension Parser {
         return reader.error("unknown extension \(prefix)\(text)", back: token.length + prefix.count)
     }
 
-    // MARK: Contents
-
-    /// Alternatives and the closing parenthesis.
-    private mutating func parseContents(
-        verbose: Bool, depth: Int, start: Int
-    ) throws(PythonRegexError) -> [Node] {
-        let body = try parseAlternatives(verbose: verbose, depth: depth + 1)
-        try takeClosing(start: start)
-        return body
+    /// Behind `(?P`.
+    private mutating func parsePythonExtension() throws(PythonRegexError) -> Opening {
+        if try reader.take("<") {
+            let name = try reader.take(until: ">", name: "group name")
+            try checkName(name)
+            return .capture(number: try openGroup(name: name))
+        }
+        if try reader.take("=") {
+            let name = try reader.take(until: ")", name: "group name")
+            try checkName(name)
+            guard let number = groupNumbers[name] else { throw unknownName(name) }
+            guard groupWidths[number] != nil else {
+                throw reader.error("cannot refer to an open group", back: name.count + 1)
+            }
+            try checkLookBehind(refersTo: number)
+            return .reference(number)
+        }
+        guard let token = try reader.take() else { throw reader.error("unexpected end of pattern") }
+        throw unknownExtension("?P", token)
     }
 
-    private mutating func takeClosing(start: Int) throws(PythonRegexError) {
-        guard try reader.take(")") else {
-            throw reader.error("missing ), unterminated subpattern", back: reader.position - start)
+    /// Behind `(?(`.
+    private mutating func parseCondition() throws(PythonRegexError) -> Opening {
+        let name = try reader.take(until: ")", name: "group name")
+        let group: Int
+        if name.isIdentifier {
+            guard let number = groupNumbers[name] else { throw unknownName(name) }
+            group = number
+        } else {
+            group = try groupNumber(name)
         }
-    }
-
-    private mutating func parseBody(
-        of opening: Opening, verbose: Bool, depth: Int, start: Int
-    ) throws(PythonRegexError) -> Item {
-        switch opening {
-        case .capture(let name):
-            let number = try openGroup(name: name)
-            let body = try parseContents(verbose: verbose, depth: depth, start: start)
-            groupWidths[number] = Width.of(body, groups: groupWidths)
-            return .node(.group(number: number, adding: [], removing: [], body: body))
-        case .plain:
-            return .plainGroup(try parseContents(verbose: verbose, depth: depth, start: start))
-        case .atomic:
-            return .node(.atomic(try parseContents(verbose: verbose, depth: depth, start: start)))
-        case .flags(let adding, let removing):
-            let inner = (verbose || adding.contains(.verbose)) && !removing.contains(.verbose)
-            let body = try parseContents(verbose: inner, depth: depth, start: start)
-            if adding.isEmpty && removing.isEmpty { return .plainGroup(body) }
-            return .node(.group(number: nil, adding: adding, removing: removing, body: body))
-        }
+        let isOpen = group < groupWidths.count && groupWidths[group] == nil
+        try checkLookBehind(refersTo: group)
+        return .condition(group: group, isOpen: isOpen)
     }
 
     private mutating func openGroup(name: [CodePoint]?) throws(PythonRegexError) -> Int {
@@ -121,29 +191,7 @@ extension Parser {
         throw reader.error("missing ), unterminated comment", back: reader.position - start)
     }
 
-    // MARK: (?P…
-
-    private mutating func parsePythonExtension(
-        verbose: Bool, depth: Int, start: Int
-    ) throws(PythonRegexError) -> Item {
-        if try reader.take("<") {
-            let name = try reader.take(until: ">", name: "group name")
-            try checkName(name)
-            return try parseBody(of: .capture(name: name), verbose: verbose, depth: depth, start: start)
-        }
-        if try reader.take("=") {
-            let name = try reader.take(until: ")", name: "group name")
-            try checkName(name)
-            guard let number = groupNumbers[name] else { throw unknownName(name) }
-            guard groupWidths[number] != nil else {
-                throw reader.error("cannot refer to an open group", back: name.count + 1)
-            }
-            try checkLookBehind(refersTo: number)
-            return .node(.backreference(number))
-        }
-        guard let token = try reader.take() else { throw reader.error("unexpected end of pattern") }
-        throw unknownExtension("?P", token)
-    }
+    // MARK: Names
 
     private func checkName(_ name: [CodePoint]) throws(PythonRegexError) {
         guard name.isIdentifier else { throw badName(name) }
@@ -155,50 +203,6 @@ extension Parser {
 
     private func unknownName(_ name: [CodePoint]) -> PythonRegexError {
         reader.error("unknown group name \(name.pythonRepresentation)", back: name.count + 1)
-    }
-
-    // MARK: Look behind and conditions
-
-    private mutating func parseLookBehind(
-        verbose: Bool, depth: Int, start: Int
-    ) throws(PythonRegexError) -> Node {
-        guard let token = try reader.take() else { throw reader.error("unexpected end of pattern") }
-        guard token.isPlain("=") || token.isPlain("!") else { throw unknownExtension("?<", token) }
-        let isOutermost = groupsBeforeLookBehind == nil
-        if isOutermost { groupsBeforeLookBehind = groupWidths.count }
-        let body = try parseAlternatives(verbose: verbose, depth: depth + 1)
-        if isOutermost { groupsBeforeLookBehind = nil }
-        try takeClosing(start: start)
-        let width = Width.of(body, groups: groupWidths)
-        return .look(.behind(negated: token.isPlain("!"), width: width), body: body)
-    }
-
-    private mutating func parseConditional(
-        verbose: Bool, depth: Int, start: Int
-    ) throws(PythonRegexError) -> Node {
-        let name = try reader.take(until: ")", name: "group name")
-        let group: Int
-        if name.isIdentifier {
-            guard let number = groupNumbers[name] else { throw unknownName(name) }
-            group = number
-        } else {
-            group = try groupNumber(name)
-        }
-        let isOpen = group < groupWidths.count && groupWidths[group] == nil
-        try checkLookBehind(refersTo: group)
-        if depth >= RegexLimits.maximumNesting {
-            throw reader.error("groups nested deeper than \(RegexLimits.maximumNesting)")
-        }
-        let yes = try parseSequence(verbose: verbose, depth: depth + 1, isFirst: false)
-        var no: [Node] = []
-        if try reader.take("|") {
-            no = try parseSequence(verbose: verbose, depth: depth + 1, isFirst: false)
-            if let next = reader.next, next.isPlain("|") {
-                throw reader.error("conditional backref with more than two branches")
-            }
-        }
-        try takeClosing(start: start)
-        return .conditional(group: group, isOpen: isOpen, yes: yes, no: no)
     }
 
     private mutating func groupNumber(_ name: [CodePoint]) throws(PythonRegexError) -> Int {

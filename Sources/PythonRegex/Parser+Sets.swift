@@ -1,5 +1,6 @@
 extension Parser {
     /// A set, behind its opening bracket.
+    @inline(never)
     mutating func parseSet() throws(PythonRegexError) -> Node {
         let start = reader.position - 1
         let negated = try reader.take("^")

@@ -4,6 +4,8 @@ struct ParsedPattern: Sendable {
     let flags: Flags
     /// Of each group by number; there is none for group 0.
     let groupWidths: [Width?]
+    /// About how many nodes there are at all depths.
+    let nodeCount: Int
 
     /// Without group 0.
     var groupCount: Int { groupWidths.count - 1 }
@@ -14,6 +16,9 @@ struct ParsedPattern: Sendable {
 ///
 /// The tree has the same shape as CPython's, also where that changes what a pattern means: an alternation of single
 /// characters becomes a set, and a set folds case a little differently from a character of its own.
+///
+/// What reads groups inside groups is recursive, so what else they need is kept out of their frames (`@inline(never)`):
+/// the deepest nesting that is allowed takes less than a quarter of a megabyte of stack.
 struct Parser {
     var reader: PatternReader
     /// Flags of the whole pattern, as far as they are known.
@@ -26,6 +31,7 @@ struct Parser {
     /// Where each number was first asked about by a condition, in the order of asking.
     var conditionPositions: [(group: Int, position: Int)] = []
     var conditionGroups: Set<Int> = []
+    private var nodeCount = 0
 
     /// - Parameter pattern: What `re.compile` would be given.
     /// - Throws: What CPython would say, or that a limit of ``RegexLimits`` is exceeded.
@@ -46,16 +52,14 @@ struct Parser {
             throw PythonRegexError(
                 "invalid group reference \(condition.group)", at: condition.position, in: reader.pattern)
         }
-        return ParsedPattern(nodes: nodes, flags: flags, groupWidths: groupWidths)
+        return ParsedPattern(nodes: nodes, flags: flags, groupWidths: groupWidths, nodeCount: nodeCount)
     }
 
     // MARK: Alternatives
 
     /// `a|b|c`, up to a closing parenthesis or the end.
     mutating func parseAlternatives(verbose: Bool, depth: Int) throws(PythonRegexError) -> [Node] {
-        if depth > RegexLimits.maximumNesting {
-            throw reader.error("groups nested deeper than \(RegexLimits.maximumNesting)")
-        }
+        if depth > RegexLimits.maximumNesting { throw tooDeep() }
         var verbose = verbose
         var alternatives: [[Node]] = []
         repeat {
@@ -67,6 +71,7 @@ struct Parser {
     }
 
     /// A branch, simplified as CPython does it: a common beginning moves out, single characters become a set.
+    @inline(never)
     private static func branch(of alternatives: [[Node]]) -> [Node] {
         var common = 0
         let shortest = alternatives.reduce(Int.max) { min($0, $1.count) }
@@ -126,9 +131,11 @@ struct Parser {
             default: items.append(.node(.literal(token.point)))
             }
         }
+        nodeCount += items.count
         return items.flatMap(\.nodes)
     }
 
+    @inline(never)
     private mutating func skipLine() throws(PythonRegexError) {
         while let token = try reader.take(), !token.isPlain("\n") {}
     }
@@ -148,6 +155,7 @@ struct Parser {
 
     // MARK: Quantifiers
 
+    @inline(never)
     private mutating func parseQuantifier(_ point: CodePoint, of items: inout [Item]) throws(PythonRegexError) {
         let start = reader.position
         var minimum = 0

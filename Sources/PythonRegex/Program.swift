@@ -56,7 +56,7 @@ struct Program: Sendable {
     private(set) var units: [UnitSet] = []
     private var unitNumbers: [UnitKey: Int] = [:]
     private(set) var registerCount = 0
-    /// Inside the body of a loop CPython puts back at each choice what groups have held; elsewhere it only forgets
+    /// Inside the body of a greedy or lazy loop CPython puts back at each choice what groups have held; elsewhere it only forgets
     /// the groups that came later. It shows where a condition asks about an open group.
     private var isInLoop = false
     let slotCount: Int
@@ -66,6 +66,18 @@ struct Program: Sendable {
         sequence(pattern.nodes, pattern.flags)
         instructions.append(.end)
         unitNumbers = [:]
+    }
+
+    var byteCount: Int {
+        instructions.count * MemoryLayout<Instruction>.stride + loops.count * MemoryLayout<Loop>.stride
+            + units.reduce(0) { $0 + $1.byteCount }
+    }
+
+    /// What the program of a pattern may take, before it is made.
+    static func byteCount(of pattern: ParsedPattern, translation: Translation.Result) -> Int {
+        // Most nodes are one instruction and a small set; a large set is about as long as its translation.
+        pattern.nodeCount * (2 * MemoryLayout<Instruction>.stride + 2 * MemoryLayout<UnitSet>.stride)
+            + translation.text.count
     }
 
     // MARK: Writing
@@ -154,9 +166,9 @@ struct Program: Sendable {
         switch quantifier {
         case .possessive:
             // No way back into one round, not even from the next one.
-            atomic { $0.loop(minimum, maximum, isLazy: false) { $0.atomic { $0.sequence(body, flags) } } }
+            atomic { $0.loop(quantifier, minimum, maximum) { $0.atomic { $0.sequence(body, flags) } } }
         case .greedy, .lazy:
-            loop(minimum, maximum, isLazy: quantifier == .lazy) { $0.sequence(body, flags) }
+            loop(quantifier, minimum, maximum) { $0.sequence(body, flags) }
         }
     }
 
@@ -170,9 +182,10 @@ struct Program: Sendable {
     }
 
     private mutating func loop(
-        _ minimum: Int, _ maximum: Int, isLazy: Bool, _ body: (inout Program) -> Void
+        _ quantifier: Quantifier, _ minimum: Int, _ maximum: Int, _ body: (inout Program) -> Void
     ) {
         let number = loops.count
+        let isLazy = quantifier == .lazy
         // A greedy loop always puts back the marks of the round that has failed.
         loops.append(
             Loop(minimum: minimum, maximum: maximum, isLazy: isLazy, keepsMarks: isInLoop || !isLazy))
@@ -182,7 +195,8 @@ struct Program: Sendable {
         instructions.append(.continueLoop(number))
         loops[number].body = instructions.count
         let wasInLoop = isInLoop
-        isInLoop = true
+        // A possessive repeat is no loop in this sense: it keeps what was before a round, but the round itself does not.
+        if quantifier != .possessive { isInLoop = true }
         body(&self)
         isInLoop = wasInLoop
         instructions.append(.jump(test))

@@ -6,6 +6,8 @@ public enum RegexLimits {
     public static let maximumNesting = 200
     /// The longest translation that is given to PCRE2; what is longer runs on the matcher of this module.
     static let maximumTranslationBytes = 262_144
+    /// How deep the groups of a translation may be nested, for the same reason.
+    static let maximumTranslationNesting = 100
     /// The highest repeat count (and "without limit"), as `_sre.MAXREPEAT` of a 64-bit CPython.
     static let maximumRepeat = 4_294_967_295
     /// The number of groups that CPython allows.

@@ -11,6 +11,10 @@ public struct RequiredLiterals: Equatable, Sendable {
     /// What every match contains, also where the case of letters does not matter: the longest first.
     public let sought: [SoughtText]
 
+    var byteCount: Int {
+        contained.reduce((exact?.count ?? 0) + prefix.count) { $0 + $1.count + MemoryLayout<[UInt8]>.stride + 32 }
+    }
+
     /// - Complexity: O(*nodes*).
     init(of pattern: ParsedPattern) {
         var walk = LiteralWalk()

@@ -13,6 +13,8 @@ struct Translation {
     private var text: [UInt8] = []
     private var isExpressible = true
     private var hasAtomicGroup = false
+    /// How many groups of the text are open.
+    private var depth = 0
     /// What was written for sets before: patterns often have the same one many times.
     private var written: [UnitKey: Range<Int>] = [:]
 
@@ -28,7 +30,7 @@ struct Translation {
 
     /// The translation; nil where PCRE2 has no words for it.
     static func translate(_ pattern: ParsedPattern, dialect: Dialect) -> Result? {
-        if EmptyRounds.matter(in: pattern) { return nil }
+        if RepeatedRounds.matter(in: pattern) { return nil }
         var translation = Translation(dialect)
         translation.sequence(pattern.nodes, pattern.flags)
         // The end is asserted here; that the match begins at the start is an option.
@@ -88,22 +90,34 @@ struct Translation {
     }
 
     private mutating func enclose(_ opening: String, _ body: [Node], _ flags: Flags, otherwise: [Node] = []) {
-        if opening == "(?>" { hasAtomicGroup = true }
-        write(opening)
+        open(opening)
         sequence(body, flags)
         if !otherwise.isEmpty {
             write("|")
             sequence(otherwise, flags)
         }
-        write(")")
+        close()
     }
 
     private mutating func branch(_ alternatives: [[Node]], _ flags: Flags) {
-        write("(?:")
+        open("(?:")
         for (index, alternative) in alternatives.enumerated() {
             if index > 0 { write("|") }
             sequence(alternative, flags)
         }
+        close()
+    }
+
+    /// PCRE2 compiles groups by recursion, in machine code's case with more than a kilobyte of stack for each.
+    private mutating func open(_ opening: String) {
+        if opening == "(?>" { hasAtomicGroup = true }
+        depth += 1
+        if depth > RegexLimits.maximumTranslationNesting { isExpressible = false }
+        write(opening)
+    }
+
+    private mutating func close() {
+        depth -= 1
         write(")")
     }
 
@@ -118,7 +132,7 @@ struct Translation {
         let isUnit = body.count == 1 && body[0].isUnit
         // CPython never goes back into one round of a possessive repeat, not even for the next round.
         let isAtomic = quantifier == .possessive && !isUnit
-        if isAtomic { write("(?>") }
+        if isAtomic { open("(?>") }
         if isUnit || (!isAtomic && body.count == 1 && body[0].isEnclosed) {
             sequence(body, flags)
         } else {
@@ -134,7 +148,8 @@ struct Translation {
         switch quantifier {
         case .greedy: break
         case .lazy: write("?")
-        case .possessive: write(isAtomic ? ")" : "+")
+        case .possessive where isAtomic: close()
+        case .possessive: write("+")
         }
     }
 

@@ -37,6 +37,11 @@ struct UnitSet: Sendable {
         }
     }
 
+    /// Categories are shared by all.
+    var byteCount: Int {
+        MemoryLayout<UnitSet>.stride + members.ranges.count * MemoryLayout<ClosedRange<UInt32>>.stride
+    }
+
     func contains(_ point: UInt32) -> Bool {
         if point < 64 { return low >> UInt64(point) & 1 == 1 }
         if point < 128 { return high >> UInt64(point - 64) & 1 == 1 }

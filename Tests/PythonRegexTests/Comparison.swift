@@ -48,7 +48,13 @@ struct Comparison {
         let result = bytes.withUnsafeBytes {
             expression.fullMatch($0, limits: limits, budget: &budget, using: scratch)
         }
+        let probed = bytes.withUnsafeBytes {
+            ExpressionProbe(expression, using: scratch).fullMatch($0, budget: &budget)
+        }
         var shown: String { "\(Self.shown(expression.pattern)) on \(Self.shown(subject))" }
+        if probed.isDecided, result.isDecided, probed != result {
+            record(false, "\(shown): \(result), as a probe: \(probed)")
+        }
         switch (result, expected) {
         case (.tooCostly, _), (_, nil): undecided += 1
         case (.match, true?):
@@ -71,6 +77,15 @@ struct Comparison {
     var summary: String {
         "\(preference): agreed \(agreed) (\(matched) matches, \(refused) patterns refused, \(translated) on PCRE2), "
             + "undecided \(undecided), differences \(differences.count)"
+    }
+}
+
+extension MatchResult {
+    fileprivate var isDecided: Bool {
+        switch self {
+        case .match, .noMatch: true
+        case .tooCostly: false
+        }
     }
 }
 

@@ -35,6 +35,14 @@ import Testing
         // One round of a possessive repeat is never entered again.
         (#"(?:a|ab){2}+"#, "aba", false),
         (#"(?>(?:a|ab){2})"#, "aba", true),
+        // What a group held is not put back within a round of a possessive repeat.
+        (#"((?P<g5>)s|((?(g5){)[^A]|A))*+"#, "Aa", false),
+        (#"(?:(?:()s|((?(1){)[^A]|A))*+)*"#, "Aa", true),
+        (
+            #"(?i:a*)(?P<g1>A(?:BA(?s:B(B)b{1,2}){1,2})|B|b{,2}b)|(A{,2}+)((?P<g5>\141\x62(?-m:b{3}b(?#B)"#
+                + #"(\u0041|ba{2}|.){,2})|)A\s|(?m:)(?:(?(g5)bB{,}(?:)|())[^A]||a)(?>[^Ba]*|\AA*a|BA))*+(?(2)|B)"#
+                + #"|\N{latin capital letter a}\w"#, "AaNB", true
+        ),
         // A condition about the group that it stands in.
         (#"(([\n-aa\w]{0}?(?:|\r(?(1)\n{1,}?|[\uffff-\U00010450\r]{0,1})[^a-])*?){1,2}?)"#, "\r\n\n\n", true),
         (

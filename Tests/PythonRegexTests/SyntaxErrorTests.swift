@@ -28,6 +28,9 @@ import Testing
         Case(pattern: "\\N{", message: "missing character name at position 3"),
         Case(pattern: "\\N{}", message: "missing character name at position 3"),
         Case(pattern: "\\N{NO SUCH}", message: "undefined character name 'NO SUCH' at position 0"),
+        Case(
+            pattern: "\\N{TANGUT IDEOGRAPH-17000}",
+            message: "undefined character name 'TANGUT IDEOGRAPH-17000' at position 0"),
         Case(pattern: "\\N{U+41}", message: "undefined character name 'U+41' at position 0"),
         Case(pattern: "\\x4", message: "incomplete escape \\x4 at position 0"),
         Case(pattern: "\\x{41}", message: "incomplete escape \\x at position 0"),
@@ -143,6 +146,7 @@ import Testing
         Case(pattern: "(a)(?(2)b)", message: "invalid group reference 2 at position 6"),
         Case(pattern: "(?(0)a)", message: "bad group number at position 3"),
         Case(pattern: "(?(n)a)", message: "unknown group name 'n' at position 3"),
+        Case(pattern: "(a)(?(1\u{1D})b)", message: "bad character in group name '1\\x1d' at position 6"),
         Case(pattern: "(?(a b)a)", message: "bad character in group name 'a b' at position 3"),
         Case(pattern: "(?(+-1)a)", message: "bad character in group name '+-1' at position 3"),
         Case(pattern: "(?(-1)a)", message: "bad character in group name '-1' at position 3"),
