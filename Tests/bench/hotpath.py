@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """Where a request's CPU time goes: every process of a suite under load, by `perf`.
 
-usage: profile.py [--mix MIX] [--depth N] [--connections N] [--sync always|never] [--seconds S] [--top N]
+usage: hotpath.py [--mix MIX] [--depth N] [--connections N] [--sync always|never] [--seconds S] [--top N]
 
 For each process: user and system time a request, system calls a request, kinds of work, and functions. What Swift's
 runtime and the C library do (counting references, allocating, hashing) is charged to the function of ours that called
@@ -160,7 +160,7 @@ def main():
     options = arguments()
     require_programs()
     if not shutil.which("perf"):
-        sys.exit("profile: there is no perf; Debian has it in linux-perf")
+        sys.exit("hotpath: there is no perf; Debian has it in linux-perf")
     build = ROOT / ".build" / "bench"
     build.mkdir(parents=True, exist_ok=True)
     tempfile.tempdir = str(build)
@@ -194,4 +194,4 @@ if __name__ == "__main__":
     try:
         sys.exit(main())
     except SuiteError as error:
-        sys.exit(f"profile: {error}")
+        sys.exit(f"hotpath: {error}")
