@@ -7,7 +7,7 @@ import TupleStore
 enum ScanBenchmark {
     static func run(_ arguments: [String]) -> Int32 {
         guard let settings = ScanSettings(arguments) else {
-            write("usage: twinspace-bench scan [--pairs N] [--order random|ascending] [--rounds N]")
+            write("usage: twinspace-bench scan [--pairs N] [--order random|ascending] [--rounds N] [--only NAME]")
             return 2
         }
         let before = ProcessMemory.residentBytes()
@@ -22,14 +22,41 @@ enum ScanBenchmark {
         report(space, settings, loading, residentBytes: ProcessMemory.residentBytes() - (unloaded - before))
         let matcher = Matcher()
         writeRow(["scan", "floor ns", "space ns", "ratio", "examined", "found", "plan"])
-        for question in ScanQuestion.all(pairs) {
+        for question in ScanQuestion.all(pairs) where settings.only == nil || settings.only == question.name {
             guard let line = measure(question, space, pairs, matcher, settings) else {
                 write("twinspace-bench: \(question.key) \(question.value): the answers differ, or there is none")
                 return 1
             }
             writeRow(line)
         }
+        reportUpdates(space, pairs)
         return 0
+    }
+
+    /// What an update takes while a snapshot is held, beside one without.
+    private static func reportUpdates(_ original: Space, _ pairs: ScanPairs) {
+        var space = original
+        let count = min(pairs.count, 200_000)
+        // Spread over all pages.
+        let stride = max(1, pairs.count / count)
+        func update(_ offset: Int) -> Double {
+            let begin = ProcessorTime.nanoseconds()
+            for index in 0..<count {
+                let key = pairs.pair(index * stride % pairs.count).key
+                let value = pairs.pair((index * stride + offset) % pairs.count).value
+                _ = space.apply(.replaced(Pair(key: key, value: value)))
+            }
+            return (ProcessorTime.nanoseconds() - begin) / Double(count)
+        }
+        // The first round copies what `original` shares; the second finds all of it unshared.
+        let first = update(1)
+        let settled = update(2)
+        let snapshot = space
+        let held = update(3)
+        let again = update(4)
+        write(
+            "\(count) updates spread over all pages, ns each: without a snapshot \(decimal(settled)); while one is held \(decimal(first)) and \(decimal(held)), later ones \(decimal(again)); \(snapshot.count) pairs"
+        )
     }
 
     private static func report(_ space: Space, _ settings: ScanSettings, _ loading: Double, residentBytes: Int) {
@@ -130,6 +157,8 @@ private struct ScanSettings {
     var pairs = 10_000_000
     var order = ScanPairs.Order.random
     var rounds = 5
+    /// The name of the only scan that is timed.
+    var only: String?
 
     init?(_ arguments: [String]) {
         var rest = arguments[...]
@@ -139,6 +168,7 @@ private struct ScanSettings {
             case "--pairs":
                 guard let number = Int(text), (1...100_000_000).contains(number) else { return nil }
                 pairs = number
+            case "--only": only = text
             case "--order":
                 guard let named = ScanPairs.Order(rawValue: text) else { return nil }
                 order = named

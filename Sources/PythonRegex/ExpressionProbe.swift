@@ -37,6 +37,9 @@ public final class ExpressionProbe {
     /// Whether no engine is needed: telling takes some nanoseconds.
     public var isSimple: Bool { rest != nil }
 
+    /// Whether some text is compared where no engine is needed; else nearly everything matches.
+    public var hasText: Bool { text.count > 0 }
+
     /// The same as ``CompiledExpression/fullMatch(_:limits:budget:using:)`` at standard limits.
     public func fullMatch(_ subject: UnsafeRawBufferPointer, budget: inout MatchBudget) -> MatchResult {
         if let rest {

@@ -65,9 +65,14 @@ extension PackedMap {
         let leaf = parent.leaves[index]
         let atLeftEdge = branches.allSatisfy { path[$0.level] == 0 }
         let atRightEdge = branches.allSatisfy { path[$0.level] == $0.childCount - 1 }
-        let pieces = leaf.view { page in
-            Division(page: page, pair: pair, slot: path.slot).pieces(leaf, atLeftEdge, atRightEdge)
+        let grown = leaf.view { page in
+            Division(page: page, pair: pair, slot: path.slot).piecesAtEnd(leaf, atLeftEdge, atRightEdge)
         }
+        if grown == nil, parent.shareWithNeighbour(index, pair, slot: path.slot) {
+            relieve(branches, path, atRightEdge: false)
+            return
+        }
+        let pieces = grown ?? leaf.view { Division(page: $0, pair: pair, slot: path.slot).halves() }
         let childCount = parent.childCount
         parent.leaves[index] = pieces[0]
         for offset in 1..<max(1, pieces.count) { parent.insertLeaf(pieces[offset], after: index + offset - 1) }
@@ -112,60 +117,6 @@ extension PackedMap {
             let above = Branch(above: top)
             root = above
             above.relieveBranch(0, atRightEdge: atRightEdge)
-        }
-    }
-
-    /// The pairs of a full page together with one that is to be inserted as `slot`.
-    private struct Division {
-        let page: PageView
-        let pair: Record
-        let slot: Int
-
-        private var count: Int { page.count + 1 }
-
-        private func record(_ index: Int) -> Record {
-            if index == slot { return pair }
-            return page.record(index < slot ? index : index - 1)
-        }
-
-        /// The leaves to take the place of `leaf`, whose view `page` is, in order.
-        ///
-        /// When the tree grows at one of its ends, the new pair goes alone, and what is there stays full and is not
-        /// copied.
-        func pieces(_ leaf: Page, _ atLeftEdge: Bool, _ atRightEdge: Bool) -> [Page] {
-            if page.count > 0 && page.capacity - page.slotsEnd - page.recordBytes < Page.standardCapacity / 4 {
-                if atRightEdge && slot == page.count { return [leaf, build(slot..<count)] }
-                if atLeftEdge && slot == 0 { return [build(0..<1), leaf] }
-            }
-            return ranges(0..<count).map(build)
-        }
-
-        /// Cuts `range` in halves of about the same size until each fits a page or is a single pair.
-        private func ranges(_ range: Range<Int>) -> [Range<Int>] {
-            var total = 0
-            for index in range { total += record(index).footprint }
-            if total <= Page.standardCapacity || range.count == 1 { return [range] }
-            var cut = range.lowerBound + 1
-            var left = record(range.lowerBound).footprint
-            while cut < range.upperBound - 1 {
-                let next = record(cut).footprint
-                // Further as long as that makes the halves more alike.
-                if abs(total - 2 * (left + next)) > abs(total - 2 * left) { break }
-                left += next
-                cut += 1
-            }
-            return ranges(range.lowerBound..<cut) + ranges(cut..<range.upperBound)
-        }
-
-        private func build(_ range: Range<Int>) -> Page {
-            var bytes = 0
-            for index in range { bytes += record(index).size }
-            let page = Page.make(count: range.count, recordBytes: bytes)
-            page.view { target in
-                for index in range { target.appendHeadless(record(index)) }
-                target.rebuildHeads()
-            }
-            return page
         }
     }
 }

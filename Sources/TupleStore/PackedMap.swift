@@ -2,7 +2,7 @@
 ///
 /// A copy-on-write B+tree whose leaves are slotted pages of 4 KiB. Keys are in the order of their unsigned bytes, the
 /// shorter of two first if it is a prefix of the other. A pair costs its bytes and 8 more (10 or so if longer than 127
-/// bytes), in pages that are full after ordered and about 70 % full after random insertions.
+/// bytes), in pages that are full after ordered and about 80 % full after random insertions.
 ///
 /// **Snapshots.** Copying the value takes O(1). The copy stays what it was while the original is changed, and may be
 /// read on another thread meanwhile. A change copies what of the path to its leaf the snapshot still shares: a page per

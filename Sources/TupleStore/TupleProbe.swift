@@ -8,8 +8,18 @@ struct TupleProbe {
     /// The only one, of the joined elements; nil where there is one for each. Kept alive by `probes`: counting
     /// references for each tuple would take longer than many a match.
     private let joined: Unmanaged<ExpressionProbe>?
-    /// Whether no engine is needed.
-    let isSimple: Bool
+    let cost: Cost
+
+    /// What it takes to be told no: the cheaper side of a pair is asked first.
+    enum Cost: Int, Comparable {
+        /// Some text is compared.
+        case comparison
+        case engine
+        /// Nearly everything matches, so that the other side decides.
+        case vain
+
+        static func < (a: Cost, b: Cost) -> Bool { a.rawValue < b.rawValue }
+    }
 
     init(_ expression: TupleExpression, using scratch: MatchScratch) {
         switch expression {
@@ -20,7 +30,11 @@ struct TupleProbe {
             probes = expressions.map { ExpressionProbe($0, using: scratch) }
             joined = nil
         }
-        isSimple = probes.allSatisfy(\.isSimple)
+        if probes.allSatisfy(\.isSimple) {
+            cost = probes.contains(where: \.hasText) ? .comparison : .vain
+        } else {
+            cost = .engine
+        }
     }
 
     /// - Parameter packed: a packed tuple.
@@ -64,7 +78,7 @@ struct PairProbe {
     init(_ expression: PairExpression, using scratch: MatchScratch) {
         key = TupleProbe(expression.key, using: scratch)
         value = TupleProbe(expression.value, using: scratch)
-        beginsWithValue = value.isSimple && !key.isSimple
+        beginsWithValue = value.cost < key.cost
     }
 
     @inline(__always)

@@ -136,6 +136,18 @@ private func key(_ number: Int) -> [UInt8] {
         #expect(map.violation() == nil && map.statistics().leafCount < 10)
     }
 
+    @Test func pagesAreFourFifthsFullAfterInsertionsInAnyOrder() throws {
+        var random = PackedMapRandom(state: 5)
+        var map = PackedMap()
+        for _ in 0..<20_000 {
+            map.insert(key: random.bytes(16, alphabet: 0x61...0x7A), value: random.bytes(16, alphabet: 0x61...0x7A))
+        }
+        let statistics = map.statistics()
+        let capacity = statistics.leafCount * PackedMap.Page.standardCapacity
+        #expect(statistics.usedBytes * 100 / capacity >= 78)
+        #expect(map.violation() == nil)
+    }
+
     @Test func aPairTooLargeForAPageGetsALeafOfItsOwn() {
         var map = PackedMap()
         for number in stride(from: 0, to: 400, by: 2) { map.insert(key: key(number), value: [0]) }

@@ -1,0 +1,132 @@
+extension PackedMap {
+    /// The pairs of a full page together with one that is to be inserted as `slot`, and perhaps those of a neighbour.
+    struct Division {
+        let page: PageView
+        let pair: Record
+        let slot: Int
+        /// The neighbour, if it is the left one, or the right one.
+        var before: PageView?
+        var after: PageView?
+
+        private var count: Int { (before?.count ?? 0) + page.count + 1 + (after?.count ?? 0) }
+
+        private func record(_ index: Int) -> Record {
+            var index = index
+            if let before {
+                if index < before.count { return before.record(index) }
+                index -= before.count
+            }
+            if index == slot { return pair }
+            if index < slot { return page.record(index) }
+            index -= 1
+            if index < page.count { return page.record(index) }
+            guard let after else { preconditionFailure("a division has no pair so far behind") }
+            return after.record(index - page.count)
+        }
+
+        /// The leaves to take the place of `leaf`, whose view `page` is, where the tree grows at one of its ends: the
+        /// new pair goes alone, and what is there stays full and is not copied. nil where it does not.
+        func piecesAtEnd(_ leaf: Page, _ atLeftEdge: Bool, _ atRightEdge: Bool) -> [Page]? {
+            guard page.count > 0, page.capacity - page.slotsEnd - page.recordBytes < Page.standardCapacity / 4 else {
+                return nil
+            }
+            if atRightEdge && slot == page.count { return [leaf, build(slot..<count)] }
+            if atLeftEdge && slot == 0 { return [build(0..<1), leaf] }
+            return nil
+        }
+
+        /// The leaves to take the place of the page, in order.
+        func halves() -> [Page] { ranges(0..<count).map(build) }
+
+        /// All pairs in so many leaves of about the same size; nil where large pairs are in the way, or where one would
+        /// be small: it might then have to be joined with what is next to it.
+        func equalPieces(_ pieces: Int) -> [Page]? {
+            var total = 0
+            for index in 0..<count { total += record(index).footprint }
+            var cuts = [0]
+            var bytes = 0
+            var pieceBytes = 0
+            for index in 0..<count {
+                let size = record(index).footprint
+                // A new piece begins where that is nearer to an even share than one pair later.
+                if cuts.count < pieces, index > 0, bytes + size / 2 >= total * cuts.count / pieces {
+                    guard pieceBytes >= Page.standardCapacity / 2 else { return nil }
+                    cuts.append(index)
+                    pieceBytes = 0
+                }
+                bytes += size
+                pieceBytes += size
+                guard pieceBytes <= Page.standardCapacity else { return nil }
+            }
+            guard cuts.count == pieces, pieceBytes >= Page.standardCapacity / 2 else { return nil }
+            cuts.append(count)
+            return zip(cuts, cuts.dropFirst()).map { build($0..<$1) }
+        }
+
+        /// Cuts `range` in halves of about the same size until each fits a page or is a single pair.
+        private func ranges(_ range: Range<Int>) -> [Range<Int>] {
+            var total = 0
+            for index in range { total += record(index).footprint }
+            if total <= Page.standardCapacity || range.count == 1 { return [range] }
+            var cut = range.lowerBound + 1
+            var left = record(range.lowerBound).footprint
+            while cut < range.upperBound - 1 {
+                let next = record(cut).footprint
+                // Further as long as that makes the halves more alike.
+                if abs(total - 2 * (left + next)) > abs(total - 2 * left) { break }
+                left += next
+                cut += 1
+            }
+            return ranges(range.lowerBound..<cut) + ranges(cut..<range.upperBound)
+        }
+
+        private func build(_ range: Range<Int>) -> Page {
+            var bytes = 0
+            for index in range { bytes += record(index).size }
+            let page = Page.make(count: range.count, recordBytes: bytes)
+            page.view { target in
+                for index in range { target.appendHeadless(record(index)) }
+                target.rebuildHeads()
+            }
+            return page
+        }
+    }
+}
+
+extension PackedMap.Branch {
+    /// A neighbour with so much room takes pairs over; otherwise two full leaves become three. Less room would be used up
+    /// at once, and copying costs more than it brings.
+    private static let worthwhileRoom = PackedMap.Page.standardCapacity / 8
+
+    /// Divides the pairs of the full leaf `index` and a new one evenly between it and a neighbour, and a third leaf
+    /// where both are full: leaves are then about 80 % full, instead of 70, after insertions in any order.
+    ///
+    /// - Returns: false, with nothing changed, where that is not possible.
+    func shareWithNeighbour(_ index: Int, _ pair: PackedMap.Record, slot: Int) -> Bool {
+        let (left, right) = (room(index - 1), room(index + 1))
+        guard left != nil || right != nil else { return false }
+        let isRight = (right ?? -1) >= (left ?? -1)
+        let first = isRight ? index : index - 1
+        let hasRoom = max(left ?? 0, right ?? 0) >= PackedMap.Branch.worthwhileRoom
+        let pieces = leaves[first].view { one in
+            leaves[first + 1].view { two in
+                let division =
+                    isRight
+                    ? PackedMap.Division(page: one, pair: pair, slot: slot, after: two)
+                    : PackedMap.Division(page: two, pair: pair, slot: slot, before: one)
+                return division.equalPieces(hasRoom ? 2 : 3)
+            }
+        }
+        guard let pieces else { return false }
+        replaceLeaves(first, first + 1, by: pieces)
+        return true
+    }
+
+    /// The free bytes of a leaf that may take part; nil where there is none.
+    private func room(_ index: Int) -> Int? {
+        guard leaves.indices.contains(index) else { return nil }
+        return leaves[index].view { page in
+            page.capacity == PackedMap.Page.standardCapacity ? max(0, page.capacity - page.footprint) : nil
+        }
+    }
+}
