@@ -91,8 +91,8 @@ public enum Action: Sendable {
 /// An entry with its bytes, so that it is encoded once for the journal and all peers.
 public struct JournalEntry: Sendable {
     public var position: LogPosition
-    public var bytes: [UInt8]
-    public init(position: LogPosition, bytes: [UInt8]) {
+    public var bytes: ArraySlice<UInt8>
+    public init(position: LogPosition, bytes: ArraySlice<UInt8>) {
         self.position = position
         self.bytes = bytes
     }

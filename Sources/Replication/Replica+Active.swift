@@ -29,25 +29,27 @@ struct Active: Sendable {
 /// Answers that are ready but may not be sent before the log is committed up to an index. First in, first out, so clients
 /// get their answers in the order in which the requests took effect.
 struct Outbox: Sendable {
-    private var waiting: [(index: LogIndex, frames: [Frame])] = []
+    private var waiting: [(index: LogIndex, frame: Frame)] = []
     private var begin = 0
 
     var isEmpty: Bool { begin == waiting.count }
 
-    mutating func append(_ frames: [Frame], after index: LogIndex) { waiting.append((index, frames)) }
+    mutating func append(_ frame: Frame, after index: LogIndex) { waiting.append((index, frame)) }
 
-    /// Takes out the next answer whose entry is committed.
-    mutating func pop(committed: LogIndex) -> [Frame]? {
-        guard begin < waiting.count, waiting[begin].index <= committed else { return nil }
-        defer {
-            waiting[begin].frames = []
+    /// Hands over every frame that waits for nothing any more.
+    mutating func release(committed: LogIndex, to actions: inout [Action]) {
+        while begin < waiting.count, waiting[begin].index <= committed {
+            actions.append(.sendToProxy(waiting[begin].frame))
+            waiting[begin].frame.payload = []
             begin += 1
-            if begin == waiting.count {
-                waiting.removeAll(keepingCapacity: true)
-                begin = 0
-            }
         }
-        return waiting[begin].frames
+        if begin == waiting.count {
+            waiting.removeAll(keepingCapacity: waiting.capacity <= 65_536)
+            begin = 0
+        } else if begin > 1_024, begin > waiting.count / 2 {
+            waiting.removeSubrange(..<begin)
+            begin = 0
+        }
     }
 }
 
@@ -117,7 +119,7 @@ extension Replica {
         let entry = LogEntry(
             position: LogPosition(epoch: epoch, index: state.position.index.next),
             time: max(state.time, moment.wallMilliseconds), body: body)
-        let bytes = entry.encoded
+        let bytes = entry.encoded[...]
         do throws(ReplicatedState.ApplyError) {
             try take(entry, bytes: bytes)
         } catch {
@@ -133,10 +135,47 @@ extension Replica {
 
     /// Carries out a request that the proxy relays, and queues its answer.
     mutating func serve(_ frame: Frame) {
-        guard let active, frame.header.epoch == active.epoch else {
+        guard let epoch = active?.epoch, frame.header.epoch == epoch else {
             log(.warn, "stale-request", [.init("epoch", frame.header.epoch.number)])
             return
         }
+        if !updatePair(frame, epoch) { serveAny(frame) }
+    }
+
+    /// Carries out a PUT or POST of one pair that can be taken as it is: in one go from the request's bytes to the log's.
+    ///
+    /// - Returns: false where it is anything else, or may not be carried out; nothing has been done then.
+    private mutating func updatePair(_ frame: Frame, _ epoch: Epoch) -> Bool {
+        let header = frame.header
+        guard header.connection != .none, active?.searches.isEmpty == true, active?.stopping == nil, disk == .well,
+            state.sessions.isFresh(header.sequence, in: header.session)
+        else { return false }
+        let position = LogPosition(epoch: epoch, index: state.position.index.next)
+        let time = max(state.time, moment.wallMilliseconds)
+        guard
+            let entry = PairEntry(
+                request: frame.payload, header: header, rule: state.space.rule, position: position, time: time)
+        else { return false }
+        let fits = entry.bytes.withUnsafeBytes { bytes in
+            let update = ReplicatedState.PairUpdate(
+                session: header.session, sequence: header.sequence, lowWater: header.lowWater,
+                replaces: entry.replaces, key: UnsafeRawBufferPointer(rebasing: bytes[entry.key]),
+                value: UnsafeRawBufferPointer(rebasing: bytes[entry.value]))
+            return state.apply(update, at: position, time: time)
+        }
+        guard fits else { return false }
+        let logged = JournalEntry(position: position, bytes: entry.bytes[...])
+        unjournaled.append(logged)
+        active?.tail.append(logged)
+        respond(frame, Replica.plainAnswer, flags: .first)
+        return true
+    }
+
+    /// `ok`, and nothing else.
+    private static let plainAnswer = Answer().payloadBytes[...]
+
+    private mutating func serveAny(_ frame: Frame) {
+        guard let active else { return }
         guard frame.header.connection != .none else {
             answer(
                 frame,
@@ -279,56 +318,58 @@ extension Replica {
 
     /// Queues an answer behind everything that this state depends on: also a read must not show what could still be lost.
     mutating func respond(_ frame: Frame, chunks: [[UInt8]]) {
-        guard let epoch = active?.epoch else { return }
-        var frames: [Frame] = []
-        frames.reserveCapacity(chunks.count)
         for (position, chunk) in chunks.enumerated() {
             var flags: Header.Flags = []
             if position == 0 { flags.insert(.first) }
             if position < chunks.count - 1 { flags.insert(.more) }
-            var header = frame.header
-            header.type = .response
-            header.flags = flags
-            header.epoch = epoch
-            header.lowWater = RequestSequence(0)
-            frames.append(Frame(header, payload: chunk))
+            respond(frame, chunk[...], flags: flags)
         }
+    }
+
+    private mutating func respond(_ frame: Frame, _ payload: ArraySlice<UInt8>, flags: Header.Flags) {
+        guard let epoch = active?.epoch else { return }
+        let request = frame.header
+        let header = Header(
+            .response, flags: flags, session: request.session, sequence: request.sequence, epoch: epoch,
+            connection: request.connection)
         #if PLANTED_BUGS
             if PlantedBug.readEarly.isOn, (try? Request(decoding: frame.payload))?.operatorName == "GET" {
-                active?.outbox.append(frames, after: .zero)
+                active?.outbox.append(Frame(header, payload: payload), after: .zero)
                 return
             }
         #endif
-        active?.outbox.append(frames, after: state.position.index)
+        active?.outbox.append(Frame(header, payload: payload), after: state.position.index)
     }
 
     // MARK: Commit
 
     /// Everybody who must hold an entry before it is answered: the recorded in-sync set, and, while a change of it is on
     /// its way to the switch, also the wanted one, since nobody knows when it begins to count.
-    var required: Set<NodeID> {
-        var required = Set(record?.inSync ?? [])
+    var required: [NodeID] {
+        var required = record?.inSync ?? []
         #if PLANTED_BUGS
             if PlantedBug.acknowledgeEarly.isOn { return [name] }
             if PlantedBug.newcomerNotRequired.isOn { return required }
             if PlantedBug.goOnAloneEarly.isOn, case .changeInSync(let wanted) = pendingSwitch?.kind {
-                return required.intersection(wanted)
+                return required.filter { wanted.contains($0) }
             }
         #endif
-        if case .changeInSync(let wanted) = pendingSwitch?.kind { required.formUnion(wanted) }
+        if case .changeInSync(let wanted) = pendingSwitch?.kind {
+            required += wanted.filter { !required.contains($0) }
+        }
         return required
     }
 
     mutating func advanceCommit() {
-        guard let active else { return }
+        guard let commit = active?.commit else { return }
         var least = durable
         #if PLANTED_BUGS
             if PlantedBug.acknowledgeBeforeSync.isOn { least = state.position.index }
         #endif
         for member in required where member != name {
-            least = min(least, active.followers[member]?.durable ?? .zero)
+            least = min(least, active?.followers[member]?.durable ?? .zero)
         }
-        if least > active.commit { self.active?.commit = least }
+        if least > commit { active?.commit = least }
     }
 
     mutating func flushAsActive() {
@@ -337,9 +378,7 @@ extension Replica {
         advanceCommit()
         guard let commit = active?.commit else { return }
         if proxy == .registered {
-            while let frames = active?.outbox.pop(committed: commit) {
-                for frame in frames { actions.append(.sendToProxy(frame)) }
-            }
+            active?.outbox.release(committed: commit, to: &actions)
         }
         trimTail()
         finishShutdownIfDone()

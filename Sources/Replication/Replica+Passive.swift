@@ -134,7 +134,8 @@ extension Replica {
             switch frame.type {
             case .peerWelcome: welcomed(peer)
             case .heartbeatReply: receive(try Heartbeat(frame.payload))
-            case .append: receive(try Append(frame.payload))
+            // Its entries are kept for a while; the bytes that the frame came in are not to be.
+            case .append: receive(try Append([UInt8](frame.payload)[...]))
             case .snapshotChunk: receive(snapshotChunk: [UInt8](frame.payload))
             case .stop: finish(.shutdown)
             default: log(.warn, "unexpected-frame", [.init("type", "\(frame.type)")])
@@ -204,8 +205,9 @@ extension Replica {
         }
         if append.entries.isEmpty { acknowledge() }
         for bytes in append.entries {
+            if takePair(bytes) { continue }
             do throws(DecodingError) {
-                let entry = try LogEntry(decoding: bytes[...])
+                let entry = try LogEntry(decoding: bytes)
                 do throws(ReplicatedState.ApplyError) {
                     try take(entry, bytes: bytes)
                     #if PLANTED_BUGS

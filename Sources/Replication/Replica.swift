@@ -103,8 +103,17 @@ public struct Replica {
 
     /// Takes in what has happened, and gives what is to be done about it, in order.
     public mutating func step(_ event: Event, at moment: Moment) -> [Action] {
+        var actions: [Action] = []
+        step(event, at: moment, adding: &actions)
+        return actions
+    }
+
+    /// The same; what is to be done is added to `given`, which can be used again and again.
+    public mutating func step(_ event: Event, at moment: Moment, adding given: inout [Action]) {
+        guard !isFinished else { return }
+        swap(&actions, &given)
+        defer { swap(&actions, &given) }
         self.moment = moment
-        guard !isFinished else { return [] }
         noteStall()
         switch event {
         case .proxyConnected: registerWithProxy()
@@ -126,8 +135,6 @@ public struct Replica {
         case .flush: flush()
         case .tick: tick()
         }
-        defer { actions = [] }
-        return actions
     }
 
     /// Who is not active says so at once: a caller that it kept would still be there, and known to nobody, when it
@@ -204,9 +211,25 @@ public struct Replica {
     }
 
     /// Appends an entry of the log to this copy.
-    mutating func take(_ entry: LogEntry, bytes: [UInt8]) throws(ReplicatedState.ApplyError) {
+    mutating func take(_ entry: LogEntry, bytes: ArraySlice<UInt8>) throws(ReplicatedState.ApplyError) {
         try state.apply(entry)
         unjournaled.append(JournalEntry(position: entry.position, bytes: bytes))
+    }
+
+    /// The same for an entry that is an update of one pair, in its bytes.
+    ///
+    /// - Returns: false where it is not, or does not fit; nothing has changed then.
+    mutating func takePair(_ bytes: ArraySlice<UInt8>) -> Bool {
+        let position = bytes.withUnsafeBytes { bytes -> LogPosition? in
+            guard let entry = PairEntry.view(bytes) else { return nil }
+            let update = ReplicatedState.PairUpdate(
+                session: entry.session, sequence: entry.sequence, lowWater: entry.lowWater,
+                replaces: entry.replaces, key: entry.key, value: entry.value)
+            return state.apply(update, at: entry.position, time: entry.time) ? entry.position : nil
+        }
+        guard let position else { return false }
+        unjournaled.append(JournalEntry(position: position, bytes: bytes))
+        return true
     }
 
     mutating func nextSequence() -> RequestSequence {

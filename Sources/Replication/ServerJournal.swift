@@ -165,7 +165,9 @@ package final class ServerJournal {
     private func takeIn() {
         attempt { () throws(JournalError) in
             while queueBegin < queue.count, writer.hasRoom(forPayloadBytes: queue[queueBegin].bytes.count) {
-                try writer.append(JournalRecord(queue[queueBegin].position, payload: queue[queueBegin].bytes))
+                let bytes = queue[queueBegin].bytes
+                let payload = bytes.span
+                try writer.append(queue[queueBegin].position, payload: payload.bytes)
                 queue[queueBegin].bytes = []
                 queueBegin += 1
             }
@@ -429,7 +431,7 @@ package final class ServerJournal {
                 do throws(JournalError) {
                     while left > 0, let record = try cursor.next() {
                         left -= record.payload.count + 64
-                        entries.append(JournalEntry(position: record.position, bytes: record.payload))
+                        entries.append(JournalEntry(position: record.position, bytes: record.payload[...]))
                     }
                 } catch { return (cursor, .lacking(common: nil), error) }
                 return (cursor, .entries(entries), nil)

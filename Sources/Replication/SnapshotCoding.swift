@@ -76,7 +76,7 @@ public struct SnapshotEncoder: Sendable {
             sessions.removeFirst()
             return
         }
-        var rest = outcomes ?? session.outcomes.keys.sorted()[...]
+        var rest = outcomes ?? session.outcomes.sequences[...]
         var batch: [(RequestSequence, [UInt8])] = []
         var bytes = writer.bytes.count
         while bytes < Limits.preferredChunkBytes, let sequence = rest.popFirst() {
@@ -173,10 +173,10 @@ public struct SnapshotDecoder: Sendable {
         let id = SessionID(try reader.fixed64())
         let lastUsed = try reader.signed64()
         let lowWater = RequestSequence(try reader.fixed64())
-        var session = sessions[id] ?? Sessions.Session(lastUsed: lastUsed, lowWater: lowWater, outcomes: [:])
+        var session = sessions[id] ?? Sessions.Session(lastUsed: lastUsed, lowWater: lowWater)
         for _ in 0..<(try reader.count(ofAtLeast: 9)) {
             let sequence = RequestSequence(try reader.fixed64())
-            session.outcomes[sequence] = [UInt8](try reader.run())
+            session.restore([UInt8](try reader.run()), of: sequence)
         }
         sessions[id] = session
     }

@@ -22,6 +22,9 @@ final class ServerProcess {
     private var ticker: Timer?
 
     private var waiting: [Event] = []
+    private var actions: [Action] = []
+    /// The moment of what came last: frames of one read have the same.
+    private var moment = Moment(instant: Instant(nanoseconds: 0), wallMilliseconds: 0)
     private var isStepping = false
     private var needsFlush = false
     private var exitCode: Int32 = 0
@@ -112,21 +115,27 @@ final class ServerProcess {
 
     // MARK: Events and actions
 
-    private func happened(_ event: Event) {
+    private func happened(_ event: Event, at instant: Instant? = nil) {
         guard !isEnding else { return }
-        waiting.append(event)
         needsFlush = true
-        guard !isStepping else { return }
-        isStepping = true
-        var next = 0
-        while next < waiting.count {
-            let event = waiting[next]
-            next += 1
-            let moment = Moment(instant: loop.now, wallMilliseconds: loop.wallClockMilliseconds())
-            for action in replica.step(event, at: moment) { carryOut(action) }
+        guard !isStepping else {
+            waiting.append(event)
+            return
         }
-        waiting.removeAll(keepingCapacity: true)
+        isStepping = true
+        step(event, at: instant ?? loop.now)
+        // What happened meanwhile.
+        while !waiting.isEmpty { step(waiting.removeFirst(), at: loop.now) }
         isStepping = false
+    }
+
+    private func step(_ event: Event, at instant: Instant) {
+        if instant > moment.instant {
+            moment = Moment(instant: instant, wallMilliseconds: loop.wallClockMilliseconds())
+        }
+        replica.step(event, at: moment, adding: &actions)
+        for action in actions { carryOut(action) }
+        actions.removeAll(keepingCapacity: true)
     }
 
     private func flush() {
@@ -165,7 +174,7 @@ final class ServerProcess {
         let connection = Connection(on: loop)
         connection.maximumOutgoingBytes = ServerProcess.maximumOutgoingBytes
         let frames = FrameConnection(connection)
-        frames.onFrame = { [unowned self] in self.happened(.proxyFrame($0)) }
+        frames.onFrame = { [unowned self, unowned frames] in self.happened(.proxyFrame($0), at: frames.receivedAt) }
         frames.onClose = { [unowned self, unowned frames] _ in
             guard self.proxy === frames else { return }
             self.proxy = nil
@@ -206,7 +215,8 @@ final class ServerProcess {
         connection.maximumOutgoingBytes = ServerProcess.maximumOutgoingBytes
         connection.enableKeepalive(after: ServerProcess.keepalive)
         let frames = FrameConnection(connection)
-        frames.onFrame = { [unowned self] in self.happened(.peerFrame(peer, $0)) }
+        frames.onFrame = { [unowned self, unowned frames] in self.happened(.peerFrame(peer, $0), at: frames.receivedAt)
+        }
         frames.onClose = { [unowned self] _ in
             guard self.peers.removeValue(forKey: peer) != nil else { return }
             self.happened(.peerLost(peer))

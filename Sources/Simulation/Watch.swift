@@ -83,7 +83,7 @@ package final class Watch {
     }
 
     private func note(_ entry: JournalEntry) {
-        guard let decoded = try? LogEntry(decoding: entry.bytes[...]) else {
+        guard let decoded = try? LogEntry(decoding: entry.bytes) else {
             violate("entry \(entry.position.story) cannot be decoded")
             return
         }
@@ -93,7 +93,7 @@ package final class Watch {
         }
     }
 
-    private static func fingerprint(_ bytes: [UInt8]) -> UInt64 {
+    private static func fingerprint(_ bytes: ArraySlice<UInt8>) -> UInt64 {
         bytes.reduce(0xCBF2_9CE4_8422_2325) { ($0 ^ UInt64($1)) &* 0x100_0000_01B3 }
     }
 

@@ -16,7 +16,7 @@ public struct Tuple: Hashable, Comparable, Sendable {
     ///
     /// - Returns: nil where the bytes are not a packed tuple.
     public init?(packed: [UInt8]) {
-        guard Tuple.isWellFormed(packed) else { return nil }
+        guard packed.withUnsafeBytes({ Tuple.isWellFormed($0) }) else { return nil }
         self.packed = packed
     }
 
@@ -128,30 +128,31 @@ public struct Tuple: Hashable, Comparable, Sendable {
         return elements
     }
 
-    private static func isWellFormed(_ packed: [UInt8]) -> Bool {
-        guard let last = packed.last, packed.count <= Limits.maximumTupleBytes else { return false }
-        return packed.withUnsafeBytes { bytes in
-            if last == mark {
-                guard packed.count > trailerBytes + 1 else { return false }
-                let table = tableCount(bytes)
-                let joined = packed.count - trailerBytes - table - 1
-                // The table of a single element is empty: there is only the last element.
-                guard joined > 0, bytes[joined] == mark else { return false }
-                guard boundariesFit(bytes, table: joined + 1..<packed.count - trailerBytes, joined: joined) else {
-                    return false
-                }
+    /// Whether bytes are a packed tuple.
+    ///
+    /// - Complexity: O(bytes).
+    public static func isWellFormed(_ bytes: UnsafeRawBufferPointer) -> Bool {
+        guard let last = bytes.last, bytes.count <= Limits.maximumTupleBytes else { return false }
+        if last == mark {
+            guard bytes.count > trailerBytes + 1 else { return false }
+            let table = tableCount(bytes)
+            let joined = bytes.count - trailerBytes - table - 1
+            // The table of a single element is empty: there is only the last element.
+            guard joined > 0, bytes[joined] == mark else { return false }
+            guard boundariesFit(bytes, table: joined + 1..<bytes.count - trailerBytes, joined: joined) else {
+                return false
             }
-            let joined = joinedCount(ofPacked: bytes)
-            guard UTF8Check.isValid(UnsafeRawBufferPointer(rebasing: bytes[..<joined])) else { return false }
-            var wellFormed = true
-            var count = 0
-            forEachElement(ofPacked: bytes) { range in
-                count += 1
-                wellFormed = !range.isEmpty && range.count <= Limits.maximumElementBytes
-                return wellFormed
-            }
-            return wellFormed && count <= Limits.maximumTupleElements
         }
+        let joined = joinedCount(ofPacked: bytes)
+        guard UTF8Check.isValid(UnsafeRawBufferPointer(rebasing: bytes[..<joined])) else { return false }
+        var wellFormed = true
+        var count = 0
+        forEachElement(ofPacked: bytes) { range in
+            count += 1
+            wellFormed = !range.isEmpty && range.count <= Limits.maximumElementBytes
+            return wellFormed
+        }
+        return wellFormed && count <= Limits.maximumTupleElements
     }
 
     /// Whether the table's lengths are in their only form, end at separators, leave something for the last element, and are

@@ -43,4 +43,43 @@ public struct ReplicatedState: Sendable {
         position = entry.position
         time = max(time, entry.time)
     }
+
+    /// An update of one pair that came with a request, as most are; nothing of it is taken out of the bytes that it is in.
+    public struct PairUpdate {
+        public var session: SessionID
+        public var sequence: RequestSequence
+        public var lowWater: RequestSequence
+        /// Whether the key must be there, or must not.
+        public var replaces: Bool
+        /// Packed tuples.
+        public var key: UnsafeRawBufferPointer
+        public var value: UnsafeRawBufferPointer
+
+        public init(
+            session: SessionID, sequence: RequestSequence, lowWater: RequestSequence, replaces: Bool,
+            key: UnsafeRawBufferPointer, value: UnsafeRawBufferPointer
+        ) {
+            self.session = session
+            self.sequence = sequence
+            self.lowWater = lowWater
+            self.replaces = replaces
+            self.key = key
+            self.value = value
+        }
+    }
+
+    /// Applies the next entry, which is an update of one pair with a plain outcome.
+    ///
+    /// - Returns: false where the effect does not fit the space, or the entry is not the next; nothing has changed then.
+    public mutating func apply(_ update: PairUpdate, at position: LogPosition, time: Int64) -> Bool {
+        guard position.index == self.position.index.next, position.epoch >= self.position.epoch else { return false }
+        let fits =
+            update.replaces
+            ? space.replace(key: update.key, value: update.value) : space.add(key: update.key, value: update.value)
+        guard fits else { return false }
+        sessions.record([], of: update.sequence, in: update.session, lowWater: update.lowWater, at: time)
+        self.position = position
+        self.time = max(self.time, time)
+        return true
+    }
 }

@@ -11,12 +11,31 @@ public struct Sessions: Sendable {
         public var lastUsed: Int64
         /// The client has the outcomes below this; they are forgotten.
         public var lowWater: RequestSequence
-        /// Encoded answers by sequence; an empty one stands for a plain `ok`.
-        public var outcomes: [RequestSequence: [UInt8]]
-        public init(lastUsed: Int64, lowWater: RequestSequence, outcomes: [RequestSequence: [UInt8]]) {
+        /// What is kept.
+        public internal(set) var outcomes: Outcomes
+        public init(lastUsed: Int64, lowWater: RequestSequence, outcomes: Outcomes = Outcomes()) {
             self.lastUsed = lastUsed
             self.lowWater = lowWater
             self.outcomes = outcomes
+        }
+
+        /// Takes in an outcome that a snapshot carries.
+        public mutating func restore(_ outcome: [UInt8], of sequence: RequestSequence) {
+            outcomes.set(outcome, for: sequence)
+        }
+
+        fileprivate mutating func record(
+            _ sequence: RequestSequence, _ outcome: [UInt8], lowWater: RequestSequence, at time: Int64
+        ) {
+            lastUsed = time
+            outcomes.set(outcome, for: sequence)
+            if lowWater > self.lowWater {
+                self.lowWater = lowWater
+                outcomes.forget(below: lowWater)
+            }
+            while outcomes.count > Limits.maximumOutcomesPerSession, let oldest = outcomes.forgetFirst() {
+                self.lowWater = max(self.lowWater, RequestSequence(oldest.number + 1))
+            }
         }
     }
 
@@ -52,6 +71,11 @@ public struct Sessions: Sendable {
         return sequence < session.lowWater ? .forgotten : .fresh
     }
 
+    /// Whether a request was not carried out, as far as is known.
+    public func isFresh(_ sequence: RequestSequence, in id: SessionID) -> Bool {
+        if case .fresh = standing(of: sequence, in: id) { true } else { false }
+    }
+
     /// What was carried out after this logged time is remembered; what was carried out before may be forgotten.
     ///
     /// Sessions are forgotten at a sweep, when they were idle for ``idleMilliseconds``, or because there are too many, the
@@ -67,22 +91,17 @@ public struct Sessions: Sendable {
 
     /// Remembers an update's outcome.
     public mutating func record(_ update: LogEntry.Update, at time: Int64) {
+        record(update.outcome, of: update.sequence, in: update.session, lowWater: update.lowWater, at: time)
+    }
+
+    mutating func record(
+        _ outcome: [UInt8], of sequence: RequestSequence, in id: SessionID, lowWater: RequestSequence, at time: Int64
+    ) {
         if time - lastSweep >= Sessions.sweepMilliseconds { sweep(at: time) }
-        guard update.session != .none else { return }
-        var session =
-            sessions.removeValue(forKey: update.session)
-            ?? Session(lastUsed: time, lowWater: RequestSequence(0), outcomes: [:])
-        session.lastUsed = time
-        session.outcomes[update.sequence] = update.outcome
-        if update.lowWater > session.lowWater {
-            session.lowWater = update.lowWater
-            session.outcomes = session.outcomes.filter { $0.key >= update.lowWater }
-        }
-        while session.outcomes.count > Limits.maximumOutcomesPerSession, let oldest = session.outcomes.keys.min() {
-            session.outcomes[oldest] = nil
-            session.lowWater = max(session.lowWater, RequestSequence(oldest.number + 1))
-        }
-        sessions[update.session] = session
+        guard id != .none, sessions[id]?.record(sequence, outcome, lowWater: lowWater, at: time) == nil else { return }
+        var session = Session(lastUsed: time, lowWater: RequestSequence(0))
+        session.record(sequence, outcome, lowWater: lowWater, at: time)
+        sessions[id] = session
         if sessions.count > Limits.maximumSessions { forgetLeastRecentlyUsed() }
     }
 

@@ -28,19 +28,8 @@ public struct Space: Sendable {
     ///   there): this copy then differs from the one that decided the effect, and must not be used.
     public mutating func apply(_ effect: Effect) -> Bool {
         switch effect {
-        case .added(let pair):
-            return pair.withBytes { key, value in
-                guard map.insert(key: key, value: value) else { return false }
-                digest.add(key: key, value: value)
-                return true
-            }
-        case .replaced(let pair):
-            return pair.withBytes { key, value in
-                guard let old = map.replaceReturningOld(key: key, value: value) else { return false }
-                old.withUnsafeBytes { digest.remove(key: key, value: $0) }
-                digest.add(key: key, value: value)
-                return true
-            }
+        case .added(let pair): return pair.withBytes { add(key: $0, value: $1) }
+        case .replaced(let pair): return pair.withBytes { replace(key: $0, value: $1) }
         case .removed(let key):
             return key.packed.withUnsafeBytes { keyBytes in
                 guard let old = map.removeReturningOld(key: keyBytes) else { return false }
@@ -48,6 +37,25 @@ public struct Space: Sendable {
                 return true
             }
         }
+    }
+
+    /// Adds a pair of packed tuples where its key is absent.
+    ///
+    /// - Returns: whether it was.
+    mutating func add(key: UnsafeRawBufferPointer, value: UnsafeRawBufferPointer) -> Bool {
+        guard map.insert(key: key, value: value) else { return false }
+        digest.add(key: key, value: value)
+        return true
+    }
+
+    /// Replaces the value of a packed key that is there.
+    ///
+    /// - Returns: whether it was.
+    mutating func replace(key: UnsafeRawBufferPointer, value: UnsafeRawBufferPointer) -> Bool {
+        guard let old = map.replaceReturningOld(key: key, value: value) else { return false }
+        old.withUnsafeBytes { digest.remove(key: key, value: $0) }
+        digest.add(key: key, value: value)
+        return true
     }
 
     /// Calls `body` with all pairs whose packed key is at least `from`, in order, until it returns false.

@@ -87,8 +87,8 @@ public struct Append: Hashable, Sendable {
     public var previous: LogPosition
     public var commit: LogIndex
     /// Encoded entries (``LogEntry/encoded``), consecutive.
-    public var entries: [[UInt8]]
-    public init(previous: LogPosition, commit: LogIndex, entries: [[UInt8]]) {
+    public var entries: [ArraySlice<UInt8>]
+    public init(previous: LogPosition, commit: LogIndex, entries: [ArraySlice<UInt8>]) {
         self.previous = previous
         self.commit = commit
         self.entries = entries
@@ -109,7 +109,9 @@ public struct Append: Hashable, Sendable {
         previous = try reader.position()
         commit = LogIndex(try reader.fixed64())
         entries = []
-        for _ in 0..<(try reader.count()) { entries.append([UInt8](try reader.run())) }
+        let count = try reader.count()
+        entries.reserveCapacity(min(count, 4_096))
+        for _ in 0..<count { entries.append(try reader.run()) }
         try reader.end()
     }
 }

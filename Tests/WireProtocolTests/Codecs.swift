@@ -20,7 +20,8 @@ struct Codec: Sendable {
         sample = { random in
             let value = make(&random)
             let payload = [UInt8](encode(value))
-            precondition((try? decode(payload[...])) == value, "\(name) does not survive: \(value), seed \(random.seed)")
+            precondition(
+                (try? decode(payload[...])) == value, "\(name) does not survive: \(value), seed \(random.seed)")
             return payload
         }
         isStable = { (payload: [UInt8]) throws(DecodingError) -> Bool in
@@ -160,7 +161,7 @@ struct Codec: Sendable {
             { random in
                 Append(
                     previous: random.position(), commit: LogIndex(random.next()),
-                    entries: random.several { $0.entry().encoded })
+                    entries: random.several { $0.entry().encoded[...] })
             }
         ) {
             $0.frame(epoch: Epoch(7)).payload

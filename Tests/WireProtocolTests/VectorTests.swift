@@ -93,7 +93,8 @@ struct VectorTests {
                 session: session, sequence: RequestSequence(1), lowWater: RequestSequence(1),
                 effects: [.added(Pair(key: user.key, value: tuple("a,b", "c"))), .removed(tuple("old"))], outcome: [])))
     private static let append = Append(
-        previous: LogPosition(epoch: Epoch(7), index: LogIndex(41)), commit: LogIndex(41), entries: [entry.encoded])
+        previous: LogPosition(epoch: Epoch(7), index: LogIndex(41)), commit: LogIndex(41), entries: [entry.encoded[...]]
+    )
 
     private static let frames: [String: Frame] = [
         "hello": hello.frame, "welcome": welcome.frame, "refused": refused.frame,

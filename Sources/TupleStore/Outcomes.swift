@@ -1,0 +1,82 @@
+public import TupleCore
+
+/// The outcomes that are kept for a session: encoded answers by sequence; an empty one stands for a plain `ok`.
+///
+/// They are in the order of their sequences, which is nearly always the order in which they come and go.
+public struct Outcomes: Hashable, Sendable {
+    private struct Kept: Hashable, Sendable {
+        var sequence: RequestSequence
+        var outcome: [UInt8]
+    }
+
+    private var kept: [Kept] = []
+    /// What is before this is forgotten.
+    private var begin = 0
+
+    public init() {}
+
+    public var count: Int { kept.count - begin }
+    /// The sequences, ascending.
+    public var sequences: [RequestSequence] { kept[begin...].map(\.sequence) }
+
+    /// - Complexity: O(log *n*).
+    public subscript(sequence: RequestSequence) -> [UInt8]? {
+        let place = place(of: sequence)
+        return place < kept.count && kept[place].sequence == sequence ? kept[place].outcome : nil
+    }
+
+    /// Where the sequence is, or belongs.
+    private func place(of sequence: RequestSequence) -> Int {
+        guard let last = kept.last, begin < kept.count, last.sequence >= sequence else { return kept.count }
+        var low = begin
+        var high = kept.count - 1
+        while low < high {
+            let middle = (low + high) / 2
+            if kept[middle].sequence < sequence { low = middle + 1 } else { high = middle }
+        }
+        return low
+    }
+
+    mutating func set(_ outcome: [UInt8], for sequence: RequestSequence) {
+        let place = place(of: sequence)
+        if place == kept.count {
+            kept.append(Kept(sequence: sequence, outcome: outcome))
+        } else if kept[place].sequence == sequence {
+            kept[place].outcome = outcome
+        } else {
+            kept.insert(Kept(sequence: sequence, outcome: outcome), at: place)
+        }
+    }
+
+    mutating func forget(below lowWater: RequestSequence) {
+        while begin < kept.count, kept[begin].sequence < lowWater { drop() }
+        tidy()
+    }
+
+    /// - Returns: the sequence whose outcome is forgotten.
+    mutating func forgetFirst() -> RequestSequence? {
+        guard begin < kept.count else { return nil }
+        let first = kept[begin].sequence
+        drop()
+        tidy()
+        return first
+    }
+
+    private mutating func drop() {
+        if !kept[begin].outcome.isEmpty { kept[begin].outcome = [] }
+        begin += 1
+    }
+
+    private mutating func tidy() {
+        if begin == kept.count {
+            kept.removeAll(keepingCapacity: kept.capacity <= 64)
+            begin = 0
+        } else if begin >= 16, begin > kept.count / 2 {
+            kept.removeSubrange(..<begin)
+            begin = 0
+        }
+    }
+
+    public static func == (a: Outcomes, b: Outcomes) -> Bool { a.kept[a.begin...] == b.kept[b.begin...] }
+    public func hash(into hasher: inout Hasher) { hasher.combine(kept[begin...]) }
+}
