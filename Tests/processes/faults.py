@@ -6,7 +6,7 @@ ROUNDS=N rounds of faults (12 where it is not set; 200 is the whole measurement)
 ONLY=NAME,NAME takes these kinds alone (methods of `Faults`).
 `--soak SECONDS` instead: no fault but every processor busy, and no server may be taken for lost.
 """
-# time limit: 400 s
+# time limit: 900 s
 
 import json
 import os

@@ -31,7 +31,8 @@ class Unavailable(Exception):
 def _run(*command):
     done = subprocess.run(command, capture_output=True, text=True, timeout=COMMAND_SECONDS, check=False)
     if done.returncode != 0:
-        raise Unavailable(f"{' '.join(command)}: {done.stderr.strip() or done.stdout.strip()}")
+        said = (done.stderr.strip() or done.stdout.strip()).splitlines()
+        raise Unavailable(f"{' '.join(command)}: {said[0] if said else done.returncode}")
     return done.stdout
 
 
