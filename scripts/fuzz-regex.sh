@@ -2,6 +2,7 @@
 # Builds PythonRegex alone, optimized, and runs it against CPython 3.11, or under libFuzzer.
 #
 # usage: fuzz-regex.sh BUILD differential PAIRS [SEED]
+#        fuzz-regex.sh BUILD differential --code-points
 #        fuzz-regex.sh BUILD parser SECONDS [MORE OPTIONS OF LIBFUZZER...]
 set -euo pipefail
 cd "$(dirname "$0")/.."
@@ -35,7 +36,7 @@ program() {
 # What asks CPython.
 differential() {
     library "$build/differential"
-    program "$build/differential" regex_differential Tests/fuzz/differential/main.swift "${shared[@]}" \
+    program "$build/differential" regex_differential Tests/fuzz/differential/*.swift "${shared[@]}" \
         "$tests/RandomPattern.swift" "$tests/RandomPattern+Pieces.swift"
 }
 

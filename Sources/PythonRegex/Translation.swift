@@ -124,6 +124,7 @@ struct Translation {
     private mutating func quantified(
         _ quantifier: Quantifier, _ minimum: Int, _ maximum: Int, _ body: [Node], _ flags: Flags
     ) {
+        if maximum == 0 { return nothing(insteadOf: body) }
         let isUnlimited = maximum == RegexLimits.maximumRepeat
         if minimum > RegexLimits.maximumPCRE2Repeat || (!isUnlimited && maximum > RegexLimits.maximumPCRE2Repeat) {
             isExpressible = false
@@ -150,6 +151,25 @@ struct Translation {
         case .lazy: write("?")
         case .possessive where isAtomic: close()
         case .possessive: write("+")
+        }
+    }
+
+    /// What is repeated no times is left out, for PCRE2 10.42 looks into it for what a match must begin with:
+    /// `(?:|(?=b)a){0}a` would not match a. Its groups are there, so that the others keep their numbers.
+    private mutating func nothing(insteadOf body: [Node]) {
+        let groups = Self.groupCount(body)
+        if groups > 0 { write("(?:" + String(repeating: "()", count: groups) + "){0}") }
+    }
+
+    private static func groupCount(_ nodes: [Node]) -> Int {
+        nodes.reduce(0) { count, node in
+            switch node {
+            case .literal, .notLiteral, .any, .set, .anchor, .backreference: count
+            case .branch(let alternatives): alternatives.reduce(count) { $0 + groupCount($1) }
+            case .group(let number, _, _, let body): count + (number == nil ? 0 : 1) + groupCount(body)
+            case .atomic(let body), .quantified(_, _, _, let body), .look(_, let body): count + groupCount(body)
+            case .conditional(_, _, let yes, let no): count + groupCount(yes) + groupCount(no)
+            }
         }
     }
 

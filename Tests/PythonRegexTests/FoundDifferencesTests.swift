@@ -29,6 +29,9 @@ import Testing
                 + #"ᲀ(?P=g2)|в){,2}|(В{,2}$[0-9\w]{0}+)|"#, "ᲀв", false
         ),
         (#"(?a:i?)(|\Z){2,3}+(?>i.+|i(?!(^i)(?<!ﬁ))[\s])|"#, "iǆf", true),
+        // PCRE2 looks into what is repeated no times for what a match must begin with.
+        (#"(?:|(?=\x85)a){0}a"#, "a", true),
+        (#"(?:(x)|(?=b)a){0}(a)(?(1)b|\2)"#, "aa", true),
         // Many rounds that may be empty: too many ways, if each of them is gone.
         (#"^((x|y)*){1,187}"#, "xxxa", false),
         (#"(?:a?b?){20}c"#, "abababd", false),

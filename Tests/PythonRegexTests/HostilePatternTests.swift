@@ -15,6 +15,8 @@ import Testing
         "(?i)" + String(repeating: "[\\x00-\\uffff]", count: 4_600), String(repeating: "[", count: 65_536),
         String(repeating: "a|", count: 32_000), String(repeating: "(a)", count: 21_000),
         String(repeating: "\\N{EM DASH}", count: 5_000), "a{" + String(repeating: "9", count: 60_000) + "}",
+        "((((a{1,1000}){1,1000}){1,1000}))",
+        String(repeating: "(?>a|", count: 199) + "a" + String(repeating: ")++", count: 199),
         String(repeating: "(?<=", count: 190) + String(repeating: "a", count: 60_000),
         "(?(" + String(repeating: "1", count: 60_000) + ")a)",
     ]
@@ -33,6 +35,16 @@ import Testing
         thread.start()
         try #require(done.wait(timeout: .now() + 300) == .success)
         #expect(finished.withLock { $0 } == Self.patterns.count)
+    }
+
+    /// A cache of expressions can be bounded in bytes.
+    @Test func anExpressionTellsItsSize() throws {
+        #expect(1_000..<4_000 ~= (try CompiledExpression("user,[0-9]+").byteCount))
+        #expect(try CompiledExpression(String(repeating: "(a)", count: 21_000)).byteCount > 21_000 * 3 * 16)
+        for pattern in Self.patterns {
+            guard let expression = try? CompiledExpression(pattern) else { continue }
+            #expect(pattern.utf8.count..<16_777_216 ~= expression.byteCount)
+        }
     }
 
     @Test func whatIsTooLongOrTooDeepIsRefused() {

@@ -4,15 +4,19 @@
 {"pattern": "a+", "subjects": ["a", "b"]} is answered with {"matches": [true, false]}, where null stands for a match that
 took too long, or with {"error": message, "pos": position or null, "text": the whole message}.
 {"describe": true} is answered with the version, {"cases": true} with the patterns of CPython's own test suite.
+{"among": ["a", "b"]} sets the subjects for {"everywhere": "a+"}, which is answered with {"found": [0]}, their places;
+{"names": true} is answered with all characters that have a name, as {"names": [[97, "LATIN SMALL LETTER A"]]}.
 """
 
 import json
 import re
 import signal
 import sys
+import unicodedata
 import warnings
 
 SECONDS_A_MATCH = 0.5
+AMONG = []
 
 
 class TooLong(Exception):
@@ -28,6 +32,15 @@ def answer(request):
         return {"version": sys.version.split()[0]}
     if "cases" in request:
         return {"cases": cases()}
+    if "names" in request:
+        named = ((point, unicodedata.name(chr(point), None)) for point in range(0x110000))
+        return {"names": [[point, name] for point, name in named if name]}
+    if "among" in request:
+        AMONG[:] = request["among"]
+        return {}
+    if "everywhere" in request:
+        matches_whole = re.compile(request["everywhere"]).fullmatch
+        return {"found": [place for place, subject in enumerate(AMONG) if matches_whole(subject)]}
     try:
         pattern = re.compile(request["pattern"])
     except re.error as error:

@@ -99,6 +99,30 @@ def check_the_cases_of_cpythons_own_tests():
           f"{len(costly)} too costly", flush=True)
 
 
+def check_hostile_expressions():
+    """expressions that are deep, long, or multiply are refused, matched or too costly; the server stays what it was"""
+    deep = ["(" * 200 + "a" + ")" * 200, "(?>a|" * 199 + "a" + ")++" * 199, "(?<=" * 199 + "a" + ")" * 199,
+            "(a)" + "(?(1)b|" * 198 + "a" + ")" * 198, "(?i:a|" * 199 + "a" + ")*" * 199, "(" * 300, "(?:" * 20000]
+    long = ["a|" * 32000, "(a)" * 21000, r"\w" * 32000, "(?i)" + r"[\x00-\uffff]" * 4600, "[" * 65536, "a" * 65537,
+            "a{" + "9" * 60000 + "}"]
+    multiplied = ["((((a{1,1000}){1,1000}){1,1000}))", "(?:(?:(?:a?){1,1000}){1,1000}){1,1000}", "(?:){4294967294}!",
+                  "(a+)+$", "(?:a?){30}a{30}$", r"(?i)(a*)*\1b"]
+    with Suite(servers=2, server_flags=("--elements", "text")) as suite, \
+            Client("127.0.0.1", suite.ports["clients"], timeout=60.0) as client:
+        client.put([[["a" * 40 + "!"], ["1"]], [["a"], ["2"]]])
+        active = suite.active()
+        answers = [client.get(expression) for expression in deep + long + multiplied]
+        for expression, answer in zip(deep + long + multiplied, answers, strict=True):
+            expect(answer.status in ("ok", "too-costly") and (answer.status == "ok" or not answer.pairs),
+                   f"{expression[:40]!r}: {answer.status} {answer.message}")
+        warnings = [answer.warning for answer in answers]
+        expect("groups nested deeper than 200 at position 201" in warnings[5], warnings[5])
+        expect("pattern of 65537 bytes is longer than 65536" in warnings[len(deep) + 5], warnings[len(deep) + 5])
+        expect([answer.status for answer in answers][-3:] == ["too-costly"] * 3, f"{answers[-3:]}")
+        expect([pair[0] for pair in client.get("a").pairs] == [["a"]], "the server answers no more")
+        expect(suite.active() == active, "another server is active")
+
+
 def check_expressions_from_the_command_line():
     """a message on the command line has CPython's words and position; what matches is printed"""
     with Suite(servers=1, server_flags=("--elements", "text")) as suite:

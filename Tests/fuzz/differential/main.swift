@@ -2,6 +2,7 @@
 //
 // usage: regex-differential PAIRS [SEED]        random patterns and subjects
 //        regex-differential --inputs FILE...    patterns that the parser's fuzzer came upon (see parser.swift)
+//        regex-differential --code-points       every code point: classes, case, names
 //
 // Exit code 1 where something differs; each difference is printed with its pattern.
 
@@ -18,13 +19,15 @@ let run: DifferentialRun
 if arguments.first == "--inputs" {
     run = DifferentialRun()
     try run.compare(inputs: arguments.dropFirst().map { URL(filePath: $0) })
+} else if arguments.first == "--code-points" {
+    exit(try CodePointComparison.run() ? 0 : 1)
 } else if let pairs = arguments.first.flatMap(Int.init) {
     let seed = arguments.dropFirst().first.flatMap(UInt64.init) ?? UInt64.random(in: 0...(1 << 32))
     print("seed \(seed), \(pairs) pairs")
     run = DifferentialRun()
     try run.compare(pairs: pairs, seed: seed)
 } else {
-    print("usage: regex-differential PAIRS [SEED] | --inputs FILE...")
+    print("usage: regex-differential PAIRS [SEED] | --inputs FILE... | --code-points")
     exit(2)
 }
 exit(run.report() ? 0 : 1)
