@@ -31,6 +31,13 @@ export PYTHONDONTWRITEBYTECODE := 1
 RELEASE := timeout 1800 $(SWIFT_BUILD) $(RELEASE_FLAGS)
 UNIT := timeout 1800 $(SWIFT) test --scratch-path $(BUILD) --disable-xctest
 LINT := scripts/lint.sh
+SIMULATE := $(BIN)/twinspace-sim
+# How many seeds `make sim` runs, and from which one on.
+SEEDS ?= 20000
+SEED ?= 1
+# A build of the simulator alone, with the bugs that it has to find.
+PLANTED := $(SWIFT) build --scratch-path $(BUILD)/planted $(RELEASE_FLAGS) -Xswiftc -DPLANTED_BUGS \
+	--product twinspace-sim && $(BUILD)/planted/release/twinspace-sim --planted all --seeds 2000
 PROCESSES := python3 scripts/suites.py Tests/processes
 DEMO := scripts/when-there.sh Tests/demo/demo.py
 BENCH := scripts/when-there.sh Tests/bench/bench.py
@@ -49,6 +56,8 @@ test: deps  ## everything that CI runs, in timed stages, with a table at the end
 	  --stage lint       300 -       '$(LINT)' \
 	  --stage unit      1800 -       '$(UNIT)' \
 	  --stage release   1800 -       '$(RELEASE)' \
+	  --stage simulate   600 release '$(SIMULATE) --seed 1 --seeds 2000' \
+	  --stage planted   1800 -       '$(PLANTED)' \
 	  --stage processes 1800 release '$(PROCESSES)' \
 	  --stage demo       300 release '$(DEMO)' \
 	  --stage docker     900 release '$(DOCKER)' \
@@ -70,6 +79,14 @@ unit-test: deps  ## the debug build and the unit tests
 .PHONY: process-test
 process-test: build  ## suites of real processes: kills, freezes, limits, bad input
 	timeout --kill-after=30 1800 $(PROCESSES)
+
+.PHONY: sim
+sim: build  ## SEEDS=20000 simulated suites with random faults, from SEED=1 on
+	$(SIMULATE) --seed $(SEED) --seeds $(SEEDS)
+
+.PHONY: planted-test
+planted-test: deps  ## bugs planted on purpose, each of which the simulator has to find
+	$(PLANTED)
 
 .PHONY: docker-test
 docker-test: build  ## the compose file on a real Docker engine; started for the test when none runs

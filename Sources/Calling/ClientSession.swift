@@ -57,6 +57,8 @@ package struct ClientSession {
         var deadline: Instant
         /// On any connection.
         var wasSent = false
+        /// On how many connections.
+        var timesSent = 0
         /// On this connection.
         var isInFlight = false
         /// What has come of the answer on this connection.
@@ -64,6 +66,15 @@ package struct ClientSession {
         /// How many parts that are, and how many there ever were.
         var partCount = 0
         var mostParts = 0
+
+        /// A proxy says `unavailable` of what it was sent on this connection, and cannot know of an earlier one: on that
+        /// the request may have been carried out.
+        func settled(_ answer: Answer) -> Answer {
+            guard answer.status == .unavailable, !isRead, timesSent > 1 else { return answer }
+            return Answer(
+                status: .unknown,
+                message: "\(answer.message); but it was sent before, and may have been carried out then")
+        }
     }
 
     enum Phase: Equatable {
@@ -199,7 +210,7 @@ package struct ClientSession {
             }
             entries[sequence] = entry
         } else if let answer = entry.parts {
-            finish(sequence, answer, &actions)
+            finish(sequence, entry.settled(answer), &actions)
             pump(&actions)
         }
     }
@@ -233,6 +244,7 @@ package struct ClientSession {
                 continue
             }
             entry.wasSent = true
+            entry.timesSent += 1
             entry.isInFlight = true
             entries[sequence] = entry
             inFlight += 1
@@ -322,6 +334,9 @@ package struct ClientSession {
                 status: .unavailable,
                 message: "the service could not be reached in time\(because); the request was not carried out")
         }
+        #if PLANTED_BUGS
+            if PlantedBug.sayNotDone.isOn { return Answer(status: .unavailable, message: "no answer came in time") }
+        #endif
         if entry.isRead {
             return Answer(status: .unavailable, message: "no answer came in time\(because)")
         }

@@ -334,7 +334,7 @@ extension Replica {
             connection: request.connection)
         #if PLANTED_BUGS
             if PlantedBug.readEarly.isOn, (try? Request(decoding: frame.payload))?.operatorName == "GET" {
-                active?.outbox.append(Frame(header, payload: payload), after: .zero)
+                actions.append(.sendToProxy(Frame(header, payload: payload)))
                 return
             }
         #endif

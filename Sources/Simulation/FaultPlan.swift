@@ -118,6 +118,13 @@ package struct RunPlan: Sendable {
                     kind: random.pick(few), at: random.below(max(1, self.milliseconds)),
                     lasts: random.pick([20, 200, 600, 1_500, 4_000]) + random.below(200), seed: random.next()))
         }
+        var rare = SeededRandom(seed: seed, purpose: 5)
+        if rare.once(in: 40), kinds.contains(.powerLossOfAll) {
+            // So long that the proxy gives up what waits.
+            workload.timeout = .seconds(15)
+            let at = rare.below(max(1, self.milliseconds))
+            faults.append(Fault(kind: .powerLossOfAll, at: at, lasts: 11_500, seed: rare.next()))
+        }
         faults.sort { ($0.at, $0.seed) < ($1.at, $1.seed) }
     }
 }

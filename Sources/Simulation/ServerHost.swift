@@ -1,6 +1,6 @@
 package import Journal
 package import Replication
-package import TupleCore
+import TupleCore
 import TupleStore
 import WireProtocol
 
@@ -46,9 +46,9 @@ package final class ServerHost {
     /// How far the wall clock is off.
     package var wallOffsetMilliseconds: Int64 = 0
 
-    private var proxyEnd: LinkEnd?
-    private var peers: [PeerID: LinkEnd] = [:]
-    private var dialing: Set<PeerID> = []
+    var proxyEnd: LinkEnd?
+    var peers: [PeerID: LinkEnd] = [:]
+    var dialing: Set<PeerID> = []
 
     private var waiting: [Replication.Event] = []
     private var pending: ArraySlice<Action> = []
@@ -57,7 +57,7 @@ package final class ServerHost {
     private var isTurnScheduled = false
     private var isEnding = false
     /// What would have been called while the process was frozen.
-    private var backlog: [() -> Void] = []
+    var backlog: [() -> Void] = []
     private var held: [() -> Void] = []
     /// After so many more actions the process dies, or freezes.
     private var actionsUntilStop: Int?
@@ -539,99 +539,5 @@ package final class ServerHost {
     private func before(_ position: LogPosition) -> LogPosition {
         lastAppended.index.next == position.index
             ? lastAppended : LogPosition(epoch: .zero, index: LogIndex(position.index.number - 1))
-    }
-
-    // MARK: Connections
-
-    var acceptance: World.Acceptance { isOff ? .isSilent : replica == nil ? .refuses : .accepts }
-
-    private func connectToProxy() {
-        let life = life
-        world.dial(
-            from: place, to: .proxy, timeout: ServerHost.connectTimeout,
-            { [unowned self] in life == self.life ? world.proxy.acceptance : .refuses }
-        ) { [unowned self] isAccepted in
-            guard life == self.life else { return }
-            if isAccepted {
-                proxyEnd = LinkEnd(link: world.proxy.accept(self), side: 0)
-            } else {
-                proxyLost()
-            }
-        }
-    }
-
-    private func closeProxy() {
-        guard let end = proxyEnd else { return }
-        world.close(end)
-        proxyEnd = nil
-        later { [unowned self] in proxyLost() }
-    }
-
-    /// Calls `body` from the loop, when the process is awake.
-    func later(_ duration: Duration = .zero, _ body: @escaping () -> Void) {
-        let life = life
-        func call() {
-            guard life == self.life else { return }
-            guard !isFrozen else { return backlog.append(call) }
-            body()
-        }
-        world.after(duration, call)
-    }
-
-    func proxyLost() {
-        guard !isFrozen else { return later { [unowned self] in proxyLost() } }
-        proxyEnd = nil
-        happened(.proxyLost)
-        let life = life
-        world.after(ServerHost.reconnectDelay) { [weak self] in
-            guard let self, life == self.life else { return }
-            connectToProxy()
-        }
-    }
-
-    private func dial(_ peer: PeerID, _ address: String) {
-        let target = world.servers.first { $0.settings.address == address }
-        let life = life
-        dialing.insert(peer)
-        world.dial(
-            from: place, to: target?.place ?? place, timeout: ServerHost.connectTimeout,
-            { [unowned self] in life == self.life ? target?.acceptance ?? .refuses : .refuses }
-        ) { [unowned self] isAccepted in
-            guard life == self.life, dialing.remove(peer) != nil else { return }
-            if isAccepted, let target {
-                target.accept(from: self, peer)
-            } else {
-                later { [unowned self] in happened(.peerLost(peer)) }
-            }
-        }
-    }
-
-    private func accept(from dialer: ServerHost, _ peer: PeerID) {
-        let number = PeerID(world.number())
-        let link = world.open(.serverToPeer(dialer, peer), .serverToPeer(self, number))
-        dialer.peers[peer] = LinkEnd(link: link, side: 0)
-        peers[number] = LinkEnd(link: link, side: 1)
-    }
-
-    func lost(_ peer: PeerID) {
-        guard !isFrozen else { return later { [unowned self] in lost(peer) } }
-        guard peers.removeValue(forKey: peer) != nil else { return }
-        happened(.peerLost(peer))
-    }
-}
-
-extension Ending {
-    var story: String {
-        switch self {
-        case .shutdown: "shutdown"
-        case .failed(let reason): "failed: \(reason)"
-        }
-    }
-}
-
-extension LogLine {
-    /// `ALERT takeover server=b epoch=2`.
-    package var story: String {
-        ([level.rawValue.uppercased(), event] + fields.map { "\($0.key)=\($0.value)" }).joined(separator: " ")
     }
 }

@@ -32,8 +32,6 @@
         case replayWithoutSession = "replay-without-session"
         /// G6: what may have been carried out is said not to have been.
         case sayNotDone = "say-not-done"
-        /// G7: answers of a server that was deposed are passed on, whatever their epoch.
-        case acceptStaleAnswers = "accept-stale-answers"
         /// G7: a returning server keeps entries that nobody else has: positions are compared by index alone.
         case keepTheUnansweredTail = "keep-the-unanswered-tail"
         /// G8: a lost record is rebuilt from the first server that comes.

@@ -226,6 +226,20 @@ private func pair(_ text: String) -> Pair {
         #expect(stage.session.outstanding == 0 && stage.session.phase == .idle)
     }
 
+    /// A proxy that was started anew knows nothing of what the one before it had sent to a server.
+    @Test func whatWasSentOnAnEarlierConnectionIsNotCalledNotDone() {
+        var stage = Stage()
+        stage.submit("PUT")
+        stage.submit("GET")
+        stage.welcome()
+        stage.handle(.disconnected("broken"))
+        stage.pass(.seconds(1))
+        stage.submit("PUT")
+        stage.welcome()
+        for sequence in 1...3 as ClosedRange<UInt64> { stage.respond(sequence, Answer(status: .unavailable)) }
+        #expect(stage.answers.mapValues(\.status) == [1: .unknown, 2: .unavailable, 3: .unavailable])
+    }
+
     @Test func anAnswerAfterItsTimeIsIgnoredAndTheNextOneCounts() {
         var stage = Stage()
         stage.submit()
