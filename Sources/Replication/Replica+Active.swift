@@ -139,7 +139,28 @@ extension Replica {
             log(.warn, "stale-request", [.init("epoch", frame.header.epoch.number)])
             return
         }
-        if !updatePair(frame, epoch) { serveAny(frame) }
+        if updatePair(frame, epoch) || getPair(frame) { return }
+        serveAny(frame)
+    }
+
+    /// Answers a GET of one key by looking it up.
+    ///
+    /// - Returns: false where it is anything else; nothing has been done then.
+    private mutating func getPair(_ frame: Frame) -> Bool {
+        let header = frame.header
+        guard header.connection != .none, header.flags.isEmpty, active?.stopping == nil,
+            active?.searches.isBusy(header.session) == false,
+            let request = KeyRequest(request: frame.payload, rule: state.space.rule)
+        else { return false }
+        let payload = request.key.withUnsafeBytes { key in
+            state.space.map.withValue(forKey: key) { value -> [UInt8]? in
+                // A dot does not match the end of a line.
+                let joined = value[..<Tuple.joinedCount(ofPacked: value)]
+                return joined.contains(UInt8(ascii: "\n")) ? nil : Answer.payloadBytes(key: key, value: value)
+            }
+        }
+        respond(frame, payload.flatMap { $0?[...] } ?? Replica.plainAnswer, flags: .first)
+        return true
     }
 
     /// Carries out a PUT or POST of one pair that can be taken as it is: in one go from the request's bytes to the log's.

@@ -102,8 +102,8 @@ public struct PairEntry {
     }
 }
 
-/// Reads the few forms that a ``PairEntry`` and its request have.
-private struct PairReader {
+/// Reads the few forms that the requests about one pair, and their entries, have.
+struct PairReader {
     let bytes: UnsafeRawBufferPointer
     let rule: ElementRule
     var at = 0
@@ -148,7 +148,7 @@ private struct PairReader {
     }
 
     /// A length of at most two bytes, in its shortest form.
-    private mutating func length() -> Int? {
+    mutating func length() -> Int? {
         guard at < bytes.count else { return nil }
         let low = Int(bytes[at])
         at += 1

@@ -1,0 +1,72 @@
+import Replication
+import Routing
+import Testing
+import TupleCore
+import TupleStore
+import WireProtocol
+
+/// A GET that is answered by looking a key up says what the matcher says.
+@Suite struct KeyRequestTests {
+    /// Through the whole of it: the same question in a form that is looked up and in one that is matched.
+    @Test func bothWaysAnswerTheSame() {
+        let wire = Wire(["a"])
+        wire.add("t", rule: .text)
+        wire.start("t")
+        wire.run(.ms(500))
+        let client = wire.client()
+        let values = ["plain", "a\nb", "a,b", String(repeating: "x,", count: 11), "\n"]
+        for (number, value) in values.enumerated() {
+            let many = Term.list((0..<11).map { _ in .string(value) })
+            client.request("PUT", .list([.list([.tuple("k\(number)"), .tuple(value)])]))
+            client.request("PUT", .list([.list([.tuple("m\(number)"), many])]))
+        }
+        wire.settle()
+        for key in (0..<values.count).flatMap({ ["k\($0)", "m\($0)"] }) + ["none"] {
+            let short = client.request("GET", .list([.string(key), .string(".*")]))
+            let long = client.request("GET", .list([.string("(?:\(key))"), .string(".*")]))
+            wire.settle()
+            #expect(client.answers[short] != nil && client.answers[short] == client.answers[long], "\(key)")
+        }
+        #expect(wire.violations == [])
+    }
+
+    @Test(arguments: [ElementRule.alphanumeric, .text])
+    func itAnswersWhatTheMatcherAnswers(rule: ElementRule) throws {
+        var space = Space(rule: rule)
+        let words = ["a", "b", "ab", "a b", "a,b", "x-y", "a\nb", ".", "A", "é"]
+        for key in words {
+            for second in words {
+                for elements in [[key], [key, second]] {
+                    guard let tuple = try? Tuple(elements: elements.map { [UInt8]($0.utf8) }, rule: rule),
+                        let value = try? Tuple(elements: [[UInt8](second.utf8), [UInt8](key.utf8)], rule: rule)
+                    else { continue }
+                    _ = space.apply(.added(Pair(key: tuple, value: value)))
+                }
+            }
+        }
+        let matcher = Matcher()
+        var known = 0
+        let expressions =
+            words.map { Term.string($0) } + words.flatMap { a in words.map { Term.list([.string(a), .string($0)]) } }
+            + words.flatMap { a in words.map { Term.string("\(a),\($0)") } } + [
+                .string(""), .list([]), .null, .string(".*"),
+            ]
+        for expression in expressions {
+            for value in [Term.string(".*"), .string("a.*"), .list([.string(".*")])] {
+                let payload = Term.list([expression, value])
+                let request = Request(operatorName: "GET", payload: payload)
+                guard let short = KeyRequest(request: request.payloadBytes[...], rule: rule) else { continue }
+                known += 1
+                let found: [UInt8]? = short.key.withUnsafeBytes { key in
+                    space.map.withValue(forKey: key) { value -> [UInt8]? in
+                        let joined = value[..<Tuple.joinedCount(ofPacked: value)]
+                        return joined.contains(UInt8(ascii: "\n")) ? nil : Answer.payloadBytes(key: key, value: value)
+                    } ?? nil
+                }
+                let answer = space.decideGet(payload, matcher: matcher).answer
+                #expect(found ?? Answer().payloadBytes == answer.payloadBytes, "\(expression)")
+            }
+        }
+        #expect(known > 10)
+    }
+}
