@@ -106,7 +106,7 @@ def check_hostile_expressions():
     long = ["a|" * 32000, "(a)" * 21000, r"\w" * 32000, "(?i)" + r"[\x00-\uffff]" * 4600, "[" * 65536, "a" * 65537,
             "a{" + "9" * 60000 + "}"]
     multiplied = ["((((a{1,1000}){1,1000}){1,1000}))", "(?:(?:(?:a?){1,1000}){1,1000}){1,1000}", "(?:){4294967294}!",
-                  "(a+)+$", "(?:a?){30}a{30}$", r"(?i)(a*)*\1b"]
+                  "(a+)+$", "(?:a?){30}a{30}$"]
     with Suite(servers=2, server_flags=("--elements", "text")) as suite, \
             Client("127.0.0.1", suite.ports["clients"], timeout=60.0) as client:
         client.put([[["a" * 40 + "!"], ["1"]], [["a"], ["2"]]])
@@ -118,7 +118,7 @@ def check_hostile_expressions():
         warnings = [answer.warning for answer in answers]
         expect("groups nested deeper than 200 at position 201" in warnings[5], warnings[5])
         expect("pattern of 65537 bytes is longer than 65536" in warnings[len(deep) + 5], warnings[len(deep) + 5])
-        expect([answer.status for answer in answers][-3:] == ["too-costly"] * 3, f"{answers[-3:]}")
+        expect([answer.status for answer in answers][-2:] == ["too-costly"] * 2, f"{answers[-2:]}")
         expect([pair[0] for pair in client.get("a").pairs] == [["a"]], "the server answers no more")
         expect(suite.active() == active, "another server is active")
 
