@@ -24,7 +24,7 @@ struct Comparison {
             switch (expression, answer) {
             case (.failure(let error), .refused(let reason, let position, let text)):
                 let same = error.reason == reason && error.position == position && error.description == text
-                record(same, "\(Self.shown(question.pattern)): \(error), CPython: \(text)")
+                record(same || error.isLimit, "\(Self.shown(question.pattern)): \(error), CPython: \(text)")
                 refused += 1
             case (.failure(let error), .matches):
                 record(error.isLimit, "\(Self.shown(question.pattern)): \(error), CPython takes it")
