@@ -9,23 +9,27 @@ import WireProtocol
 /// takes effect as one entry on the very state on which it holds.
 extension Replica {
     mutating func search(_ frame: Frame, _ payload: Term, isRemoval: Bool) {
-        var search: Search
-        do throws(ExpressionError) {
-            search = isRemoval ? try matcher.delete(payload) : try matcher.get(payload)
-        } catch {
-            answer(frame, Decision(malformed: error).answer)
-            return
-        }
-        search.isExplained = frame.header.flags.contains(.explain)
-        if let result = searchOnTheSpot(search) {
-            if let failure = result.failure {
-                answer(frame, failure.explained(by: result))
-            } else if isRemoval {
-                commit(frame, Decision(removing: result))
-            } else {
-                answer(frame, Answer(pairs: result.pairs).explained(by: result))
+        var question = SearchTask.Question.unread(payload)
+        if mayCompile(frame) {
+            var search: Search
+            do throws(ExpressionError) {
+                search = isRemoval ? try matcher.delete(payload) : try matcher.get(payload)
+            } catch {
+                answer(frame, Decision(malformed: error).answer)
+                return
             }
-            return
+            search.isExplained = frame.header.flags.contains(.explain)
+            if let result = searchOnTheSpot(search) {
+                if let failure = result.failure {
+                    answer(frame, failure.explained(by: result))
+                } else if isRemoval {
+                    commit(frame, Decision(removing: result))
+                } else {
+                    answer(frame, Answer(pairs: result.pairs).explained(by: result))
+                }
+                return
+            }
+            question = .read(search)
         }
         guard active?.searches.isFull == false else {
             answer(
@@ -35,8 +39,16 @@ extension Replica {
                     message: "\(Searches.maximumWaiting) long searches are waiting; nothing was done: try again later"))
             return
         }
-        active?.searches.enqueue(Searches.Job(frame: frame, search: search, isRemoval: isRemoval))
+        active?.searches.enqueue(Searches.Job(frame: frame, question: question, isRemoval: isRemoval))
         startSearches()
+    }
+
+    /// Whether there is time to compile the request's expressions on the spot.
+    private mutating func mayCompile(_ frame: Frame) -> Bool {
+        let work = Matcher.compileWork(payloadBytes: frame.payload.count)
+        guard work <= Bounds.compileWorkOnTheSpot, let left = active?.workOnTheSpot, work <= left else { return false }
+        active?.workOnTheSpot = left - work
+        return true
     }
 
     /// - Returns: nil where that costs more than there is time for.
@@ -55,15 +67,21 @@ extension Replica {
     private mutating func start(_ job: Searches.Job) {
         lastSearch += 1
         let id = SearchID(lastSearch)
-        let search = job.keys.map { job.search.restricted(to: $0.sorted()) } ?? job.search
         active?.searches.begin(job, as: id)
-        actions.append(.search(id, SearchTask(search: search, space: state.space, isRemoval: job.isRemoval)))
+        let task = SearchTask(
+            question: job.question, keys: job.keys?.sorted(), space: state.space, isRemoval: job.isRemoval,
+            isExplained: job.frame.header.flags.contains(.explain))
+        actions.append(.search(id, task))
     }
 
     mutating func searched(_ id: SearchID, _ outcome: SearchOutcome) {
         // A search of an earlier time as the active server, or of requests that were lost with the proxy.
         guard var job = active?.searches.end(id) else { return }
-        if case .cancelled = outcome.result.ending {
+        if let search = outcome.search { job.question = .read(search) }
+        if let refusal = outcome.refusal {
+            answer(job.frame, refusal)
+            release(job)
+        } else if case .cancelled = outcome.result.ending {
             release(job)
         } else if !job.isRemoval {
             respond(job.frame, chunks: outcome.chunks)
@@ -109,9 +127,11 @@ extension Replica {
 
     /// What matches now of the keys that have changed; nil where it takes too long to look.
     private mutating func changedMatches(_ job: Searches.Job) -> [Pair]? {
-        guard job.changed.count <= Searches.maximumKeysOnTheSpot else { return nil }
-        let search = job.search.restricted(to: job.changed.sorted())
-        let result = matcher.run(search, in: state.space, work: settings.workOnTheSpot)
+        guard job.changed.count <= Searches.maximumKeysOnTheSpot, case .read(let search) = job.question else {
+            return nil
+        }
+        let changed = search.restricted(to: job.changed.sorted())
+        let result = matcher.run(changed, in: state.space, work: settings.workOnTheSpot)
         guard case .complete = result.ending else { return nil }
         return result.pairs
     }

@@ -84,6 +84,8 @@ enum Bounds {
     static let snapshotBurstBytes = 1_048_576
     /// Packed bytes of an import that go into one log entry; a larger pair has one of its own.
     static let importBytesPerEntry = 65_536
-    /// What all searches between two flushes may cost on the spot, in units of about ten nanoseconds: a millisecond.
-    static let workPerFlush: UInt64 = 100_000
+    /// What all searches between two flushes may cost on the spot, in units of about ten nanoseconds: five milliseconds.
+    static let workPerFlush: UInt64 = 500_000
+    /// What compiling a request's expressions may cost on the spot, in the same units: half a millisecond.
+    static let compileWorkOnTheSpot: UInt64 = 50_000
 }

@@ -10,10 +10,20 @@ public struct SearchID: Hashable, Sendable {
 
 /// A search with the snapshot that it looks through: all that another thread needs.
 public struct SearchTask: Sendable {
-    let search: Search
+    let question: Question
+    /// The only keys that are looked at, ascending; nil for all.
+    let keys: [Tuple]?
     let space: Space
     /// A DELETE's matches are needed as pairs, a GET's as the bytes of its answer.
     let isRemoval: Bool
+    let isExplained: Bool
+
+    /// What is searched for.
+    enum Question: Sendable {
+        case read(Search)
+        /// A payload whose expressions take too long to compile for the event loop.
+        case unread(Term)
+    }
 
     /// Runs the search. Takes up to about two seconds.
     ///
@@ -22,9 +32,23 @@ public struct SearchTask: Sendable {
     public func run(
         _ matcher: Matcher, cancellation: Cancellation? = nil, microseconds: () -> Int? = { nil }
     ) -> SearchOutcome {
+        var search: Search
+        switch question {
+        case .read(let known): search = known
+        case .unread(let payload):
+            do throws(ExpressionError) {
+                search = isRemoval ? try matcher.delete(payload) : try matcher.get(payload)
+            } catch {
+                let refusal = Decision(malformed: error).answer
+                return SearchOutcome(result: SearchResult(ending: .complete), refusal: refusal)
+            }
+            search.isExplained = isExplained
+        }
+        let whole = search
+        if let keys { search = search.restricted(to: keys) }
         var result = matcher.run(search, in: space, work: Search.Work.request, cancellation: cancellation)
         result.note(microseconds: microseconds)
-        guard !isRemoval else { return SearchOutcome(result: result) }
+        guard !isRemoval else { return SearchOutcome(result: result, search: whole) }
         let chunks = (result.failure ?? Answer(pairs: result.pairs)).explained(by: result).chunks
         result.pairs = []
         return SearchOutcome(result: result, chunks: chunks)
@@ -36,6 +60,10 @@ public struct SearchOutcome: Sendable {
     var result: SearchResult
     /// A GET's answer.
     var chunks: [[UInt8]] = []
+    /// A DELETE's expressions, compiled.
+    var search: Search?
+    /// The answer where there was nothing to search for: the expressions are malformed.
+    var refusal: Answer?
 }
 
 /// Searches that cost too much for a place between two other requests: they run elsewhere, on snapshots, a few at a time.
@@ -60,7 +88,7 @@ struct Searches: Sendable {
     struct Job: Sendable {
         var frame: Frame
         /// What was asked for.
-        var search: Search
+        var question: SearchTask.Question
         var isRemoval: Bool
         var rounds = 0
         /// A DELETE's matches so far, in key order.

@@ -44,6 +44,11 @@ public final class Matcher {
         Search(expression: try expression(payload), maximumBytes: Limits.maximumEntryBytes)
     }
 
+    /// What compiling the expressions of a payload may cost, in units of about ten nanoseconds.
+    public static func compileWork(payloadBytes: Int) -> UInt64 {
+        UInt64(payloadBytes) * CompiledExpression.compileWorkPerByte
+    }
+
     /// The expressions that a GET or DELETE payload holds.
     func expression(_ payload: Term) throws(ExpressionError) -> PairExpression {
         guard case .list(let parts) = payload, parts.count == 2 else {

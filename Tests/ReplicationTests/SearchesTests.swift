@@ -171,4 +171,28 @@ extension Wire {
         wire.settle()
         #expect([delete, put].map(client.says) == ["unavailable", "unavailable"])
     }
+
+    /// Compiling a long expression takes long: it happens elsewhere too, and a bad one is refused from there.
+    @Test func longExpressionsAreCompiledElsewhere() {
+        let (wire, client) = Wire.searching()
+        let long = "p(?:" + (0..<400).map { "x\($0)|" }.joined() + ".)"
+        let get = client.request("GET", .list([.string(long), .string("1")]))
+        wire.settle()
+        #expect(client.says(get) == "-")
+        #expect(wire.node("a").searches.count == 1)
+        let other = wire.client()
+        let malformed = other.request("GET", .list([.string(long + "("), .string("1")]))
+        let third = wire.client()
+        let delete = third.request("DELETE", .list([.string(long), .string("1")]))
+        let writer = wire.client()
+        for number in 10..<30 { writer.put("p\(number)", "1") }
+        writer.delete("p3")
+        wire.settle()
+        wire.endSearches()
+        #expect(client.says(get) == "ok 10")
+        #expect(other.says(malformed) == "ok")
+        #expect(other.answers[malformed]?.warning.contains("missing ), unterminated subpattern") == true)
+        #expect(third.says(delete) == "ok 9")
+        #expect(wire.violations == [])
+    }
 }
