@@ -19,9 +19,13 @@ struct LogTail: Sendable {
         byteCount += entry.bytes.count
     }
 
-    /// Drops entries from the front until at most `limit` bytes are left.
-    mutating func trim(toBytes limit: Int) {
-        while byteCount > limit, begin < entries.count {
+    /// Drops entries from the front: those that nobody needs until at most `rest` bytes are left, others until at most
+    /// `most` bytes are left.
+    ///
+    /// - Parameter needed: the entries after this one are needed.
+    mutating func trim(neededAfter needed: LogIndex, rest: Int, most: Int) {
+        while begin < entries.count {
+            guard byteCount > (entries[begin].position.index <= needed ? rest : most) else { break }
             byteCount -= entries[begin].bytes.count
             base = entries[begin].position
             entries[begin].bytes = []

@@ -260,17 +260,17 @@ extension Replica {
         }.min()
     }
 
-    /// Keeps what followers still need, within bounds; what was acknowledged by all is kept up to the window's size, for
-    /// those that return soon.
+    /// Keeps what followers still need, within bounds, and a little more for those that return within moments.
     mutating func trimTail() {
-        guard let active else { return }
-        let isNeeded = active.followers.values.contains { follower in
+        // No copy of the active state may be alive here: the tail would be copied with it.
+        guard var needed = active?.tail.last.index, let followers = active?.followers.values else { return }
+        for follower in followers {
             switch follower.phase {
-            case .greeting, .rewinding: return false
-            case .snapshot, .reading, .streaming: return follower.durable < active.tail.last.index
+            case .greeting, .rewinding: break
+            case .snapshot, .reading, .streaming: needed = min(needed, follower.durable)
             }
         }
-        self.active?.tail.trim(toBytes: isNeeded ? Bounds.tailBytes : Bounds.windowBytes)
+        active?.tail.trim(neededAfter: needed, rest: Bounds.restBytes, most: Bounds.tailBytes)
     }
 
     private mutating func receive(_ beat: Heartbeat, _ frame: Frame, from peer: PeerID, _ follower: NodeID) {

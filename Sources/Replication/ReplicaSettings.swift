@@ -78,6 +78,9 @@ enum Bounds {
     static let tailBytes = 256 * 1_048_576
     /// Bytes of entries that are sent to a follower before it must have acknowledged some.
     static let windowBytes = 32 * 1_048_576
+    /// Bytes of entries kept in memory when no follower needs any: for one that returns within moments. The journal has
+    /// more.
+    static let restBytes = 4 * 1_048_576
     /// Bytes of entries in one append frame.
     static let appendBytes = 1_048_576
     /// Bytes of a snapshot that are sent before the connection must have drained.

@@ -22,7 +22,8 @@ extension Router {
         let names = servers.values.compactMap(\.name)
         require(Set(names).count == names.count, "two connections have the same name")
         require(
-            waitingBytes == clients.all.reduce(0) { $0 + $1.value.requests.bytes }, "the bytes of waiting requests do not add up")
+            waitingBytes == clients.all.reduce(0) { $0 + $1.value.requests.bytes },
+            "the bytes of waiting requests do not add up")
         return broken
     }
 }

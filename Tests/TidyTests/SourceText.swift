@@ -148,7 +148,8 @@ enum Project {
     static let sources = files(below: "Sources")
     static let swiftSources = sources.filter { $0.name.hasSuffix(".swift") }
     static let documents =
-        files(below: ".", extensions: ["md"]).map { SourceText(path: String($0.path.trimmingPrefix("./")), text: $0.text) }
+        files(below: ".", extensions: ["md"])
+        .map { SourceText(path: String($0.path.trimmingPrefix("./")), text: $0.text) }
 
     /// Everything that people wrote here.
     static let everything =
