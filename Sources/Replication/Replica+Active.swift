@@ -14,6 +14,8 @@ struct Active: Sendable {
     var commit: LogIndex
     /// Answers in their order, each waiting for the entry that it depends on.
     var outbox = Outbox()
+    /// States of which snapshots were on their way when the connection broke: they go on where they stopped.
+    var paused: [NodeID: PausedSnapshot] = [:]
     /// Members of the in-sync set that are not connected, and since when.
     var absentSince: [NodeID: Instant] = [:]
     var searches = Searches()

@@ -11,6 +11,10 @@ struct Follower: Sendable {
     /// When it had confirmed all that it was sent, or some more of it.
     var progressAt: Instant
     var phase = Phase.greeting
+    /// What it has of an earlier snapshot.
+    var resume: SnapshotMark?
+    /// The state that it was sent, or is being sent, until it has confirmed it.
+    var base: ReplicatedState?
     /// The last entry that was sent.
     var sent = LogPosition.zero
     /// It holds the log durably up to here.
@@ -43,6 +47,7 @@ struct Follower: Sendable {
     mutating func acknowledge(_ index: LogIndex, at now: Instant) {
         if index > durable { progressAt = now }
         durable = max(durable, index)
+        if let base, durable >= base.position.index { self.base = nil }
         while let first = unacknowledged.first, first.last <= index {
             unacknowledgedBytes -= first.bytes
             unacknowledged.removeFirst()
@@ -58,6 +63,13 @@ struct Follower: Sendable {
     }
 
     func owns(_ peer: PeerID) -> Bool { heartbeats == peer || log == peer }
+}
+
+/// A snapshot that broke off.
+struct PausedSnapshot: Sendable {
+    var state: ReplicatedState
+    /// When it is given up.
+    var deadline: Instant
 }
 
 /// The active server's dealings with those that follow it.
@@ -118,6 +130,8 @@ extension Replica {
             follower.unacknowledged = []
             follower.unacknowledgedBytes = 0
             follower.progressAt = moment.instant
+            pauseSnapshot(of: &follower)
+            follower.resume = hello.resume
             startStream(&follower, from: hello.position)
         }
         active?.followers[hello.name] = follower
@@ -149,14 +163,29 @@ extension Replica {
     }
 
     private mutating func sendSnapshot(to follower: inout Follower) {
-        follower.phase = .snapshot(SnapshotEncoder(state))
-        follower.sent = state.position
-        log(
-            .info, "resync",
-            [
-                .init("server", follower.name), .init("index", state.position.index.number),
-                .init("pairs", state.space.count),
-            ])
+        let paused = active?.paused.removeValue(forKey: follower.name)?.state
+        var fields: [LogLine.Field] = [.init("server", follower.name)]
+        if let mark = follower.resume, let paused, paused.position == mark.position {
+            // The same position is the same state: what came of it counts.
+            follower.base = paused
+            follower.phase = .snapshot(SnapshotEncoder(paused, after: mark.key))
+            fields += [.init("index", paused.position.index.number), .init("pairs", paused.space.count)]
+            log(.info, "resync-resumed", fields)
+        } else {
+            follower.base = state
+            follower.phase = .snapshot(SnapshotEncoder(state))
+            fields += [.init("index", state.position.index.number), .init("pairs", state.space.count)]
+            log(.info, "resync", fields)
+        }
+        follower.sent = follower.base?.position ?? .zero
+    }
+
+    /// A snapshot that has not arrived as a whole may go on over another connection, for a while.
+    private mutating func pauseSnapshot(of follower: inout Follower) {
+        guard let base = follower.base else { return }
+        follower.base = nil
+        active?.paused[follower.name] = PausedSnapshot(
+            state: base, deadline: moment.instant.advanced(by: Timing.pausedSnapshotPatience))
     }
 
     /// What the journal holds of what a follower lacks.
@@ -252,12 +281,14 @@ extension Replica {
     /// The journal is to be kept from the entry after this one on, because a follower is going to need it: after a
     /// snapshot that is on its way to it, or while it reads. Nil where memory will do.
     public var journalNeededAfter: LogIndex? {
-        (active?.followers ?? [:]).values.compactMap { follower -> LogIndex? in
+        let paused = (active?.paused ?? [:]).values.map(\.state.position.index)
+        let reading = (active?.followers ?? [:]).values.compactMap { follower -> LogIndex? in
             switch follower.phase {
             case .snapshot, .reading(.underWay), .reading(.idle), .reading(.paused): follower.sent.index
             case .greeting, .rewinding, .reading(.locating), .streaming: nil
             }
-        }.min()
+        }
+        return (paused + reading).min()
     }
 
     /// Keeps what followers still need, within bounds, and a little more for those that return within moments.
@@ -299,8 +330,9 @@ extension Replica {
     }
 
     private mutating func followerLost(_ id: NodeID, _ reason: String) {
-        guard let follower = active?.followers.removeValue(forKey: id) else { return }
+        guard var follower = active?.followers.removeValue(forKey: id) else { return }
         disconnect(follower)
+        pauseSnapshot(of: &follower)
         if record?.inSync.contains(id) == true {
             alertAsActive("passive-lost", [.init("server", id), .init("reason", reason)])
             // It was connected: it is not waited for, the switch is asked at once.
@@ -342,6 +374,8 @@ extension Replica {
         for (id, follower) in active.followers {
             if case .reading(.paused) = follower.phase { self.active?.followers[id]?.phase = .reading(.idle) }
         }
+        let now = moment.instant
+        self.active?.paused = active.paused.filter { now < $0.value.deadline }
         if isStuck { stepAside() }
         noteAbsentMembers()
         proposeInSync()

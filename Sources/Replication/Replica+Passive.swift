@@ -109,7 +109,8 @@ extension Replica {
         let isLog = passive.log == peer
         let hello = PeerHello(
             channel: isLog ? .log : .heartbeats, name: name, cluster: record.cluster,
-            position: isSuspect || isBlank || wantsSnapshot ? .zero : state.position)
+            position: isSuspect || isBlank || wantsSnapshot ? .zero : state.position,
+            resume: isLog ? partialSnapshot?.mark : nil)
         actions.append(.sendToPeer(peer, hello.frame(epoch: passive.target.epoch)))
         if isLog { self.passive?.phase = .joining }
     }
@@ -203,6 +204,7 @@ extension Replica {
             linkLost("its log does not continue this one")
             return
         }
+        partialSnapshot = nil
         if append.entries.isEmpty { acknowledge() }
         for bytes in append.entries {
             if takePair(bytes) { continue }
@@ -227,6 +229,10 @@ extension Replica {
     }
 
     private mutating func receive(snapshotChunk chunk: [UInt8]) {
+        if case .joining = passive?.phase, !SnapshotDecoder.isFirst(chunk), let partial = partialSnapshot {
+            passive?.phase = .receiving(partial)
+        }
+        partialSnapshot = nil
         guard var decoder = passive?.takeDecoder() else {
             linkLost("a snapshot came out of turn")
             return
@@ -290,6 +296,7 @@ extension Replica {
     /// Closes the link without a word.
     mutating func abandonLink() {
         guard let passive else { return }
+        if case .receiving(let decoder) = passive.phase, decoder.mark != nil { partialSnapshot = decoder }
         for peer in [passive.heartbeats, passive.log] {
             if let peer { actions.append(.closePeer(peer)) }
         }

@@ -35,6 +35,8 @@ public struct Replica {
     var disk = DiskCondition.well
     /// The journal is on its way back to a position that it shares with the active server's.
     var isRewinding = false
+    /// What has come of a snapshot that broke off, until something better comes.
+    var partialSnapshot: SnapshotDecoder?
     /// The journal could not be taken back so far: everything is asked for.
     var wantsSnapshot = false
     /// Its data directory is new and no copy of the cluster has come into it yet. So long it keeps no record, and

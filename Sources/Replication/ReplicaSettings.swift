@@ -61,6 +61,8 @@ enum Timing {
     static let confirmationPatience = Duration.milliseconds(2_000)
     /// The same for a server that is not in the set: nobody waits for it.
     static let catchUpPatience = Duration.milliseconds(30_000)
+    /// How long a snapshot that broke off may go on where it stopped: so long its state is kept.
+    static let pausedSnapshotPatience = Duration.seconds(60)
     /// The same for one that has been sent a snapshot and writes it to its disk.
     static let installationPatience = Duration.seconds(600)
     /// How long a passive server that waits for the log's beginning, or for a snapshot's next part, hears nothing on the

@@ -27,6 +27,13 @@ public struct SnapshotEncoder: Sendable {
         #endif
     }
 
+    /// What follows the pair of that key: for a receiver that has everything up to it.
+    public init(_ state: ReplicatedState, after key: [UInt8]) {
+        self.state = state
+        sessions = []
+        stage = .pairs(after: key)
+    }
+
     /// The next chunk, of about ``Limits/preferredChunkBytes`` bytes; nil after the last.
     ///
     /// - Complexity: O(chunk + log pairs).
@@ -131,8 +138,19 @@ public struct SnapshotDecoder: Sendable {
     private var head: Head?
     private var space: Space?
     private var sessions: [SessionID: Sessions.Session] = [:]
+    /// The packed key of the last pair that was taken.
+    private var lastKey: [UInt8]?
 
     public init() {}
+
+    /// How far it has come; nil before the first pair.
+    public var mark: SnapshotMark? {
+        guard let head, let lastKey else { return nil }
+        return SnapshotMark(position: head.position, key: lastKey)
+    }
+
+    /// Whether a chunk begins a snapshot.
+    static func isFirst(_ chunk: [UInt8]) -> Bool { chunk.first == SnapshotChunk.head }
 
     /// Takes the next chunk.
     ///
@@ -155,7 +173,9 @@ public struct SnapshotDecoder: Sendable {
             case SnapshotChunk.pairs where head != nil:
                 var fits = true
                 while fits, reader.remaining > 0 {
-                    fits = space?.apply(.added(try reader.packedPair())) ?? false
+                    let pair = try reader.packedPair()
+                    fits = space?.apply(.added(pair)) ?? false
+                    if reader.remaining == 0 { lastKey = pair.key.packed }
                 }
                 if fits { return nil }
             case SnapshotChunk.end where head != nil:

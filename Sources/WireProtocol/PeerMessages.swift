@@ -1,5 +1,17 @@
 public import TupleCore
 
+/// How far a server has received a snapshot that broke off.
+public struct SnapshotMark: Hashable, Sendable {
+    /// Where the snapshot stands in the log: two of the same position are the same.
+    public var position: LogPosition
+    /// The packed key of the last pair that came.
+    public var key: [UInt8]
+    public init(position: LogPosition, key: [UInt8]) {
+        self.position = position
+        self.key = key
+    }
+}
+
 /// A passive server's first frame on a connection to the active one.
 public struct PeerHello: Hashable, Sendable {
     public var channel: Channel
@@ -7,6 +19,8 @@ public struct PeerHello: Hashable, Sendable {
     public var cluster: ClusterID
     /// Its log's last entry; zero where it wants everything.
     public var position: LogPosition
+    /// What it has of a snapshot that broke off.
+    public var resume: SnapshotMark?
 
     /// What the connection is for. Bulk data never delays a heartbeat, because heartbeats have a connection of their own.
     public enum Channel: UInt8, Sendable {
@@ -14,7 +28,10 @@ public struct PeerHello: Hashable, Sendable {
         case log = 1
     }
 
-    public init(channel: Channel, name: NodeID, cluster: ClusterID, position: LogPosition) {
+    public init(
+        channel: Channel, name: NodeID, cluster: ClusterID, position: LogPosition, resume: SnapshotMark? = nil
+    ) {
+        self.resume = resume
         self.channel = channel
         self.name = name
         self.cluster = cluster
@@ -28,6 +45,11 @@ public struct PeerHello: Hashable, Sendable {
         writer.node(name)
         writer.fixed64(cluster.number)
         writer.position(position)
+        writer.flag(resume != nil)
+        if let resume {
+            writer.position(resume.position)
+            writer.run(resume.key)
+        }
         return Frame(Header(.peerHello, epoch: epoch), payload: writer.bytes)
     }
 
@@ -38,6 +60,9 @@ public struct PeerHello: Hashable, Sendable {
         name = try reader.node()
         cluster = ClusterID(try reader.fixed64())
         position = try reader.position()
+        if try reader.flag() {
+            resume = SnapshotMark(position: try reader.position(), key: [UInt8](try reader.run()))
+        }
         try reader.end()
     }
 }

@@ -15,7 +15,10 @@ final class DiskScene {
     /// What the space has to hold: all that was acknowledged.
     private(set) var expected: [String: String] = [:]
 
-    init(seed: UInt64, _ names: [String] = ["a", "b"], weather: Weather = .fair, disk: DiskSettings = DiskSettings()) {
+    init(
+        seed: UInt64, _ names: [String] = ["a", "b"], weather: Weather = .fair, disk: DiskSettings = DiskSettings(),
+        imported: [Pair] = []
+    ) {
         world = World(seed: seed, weather: weather)
         for name in names {
             guard let id = NodeID(name) else { preconditionFailure("\(name) is no server's name") }
@@ -23,7 +26,7 @@ final class DiskScene {
                 name,
                 ReplicaSettings(
                     name: id, address: "\(name):1", rule: .alphanumeric, heartbeatInterval: .milliseconds(100),
-                    heartbeatMisses: 4, resync: .auto), disk: disk)
+                    heartbeatMisses: 4, resync: .auto, imported: imported), disk: disk)
         }
         caller = Caller(world, session: 4_711, timeout: .seconds(60))
         caller.onAnswer = { [unowned self] in answers[$0] = $1 }

@@ -139,7 +139,8 @@ struct Codec: Sendable {
             {
                 PeerHello(
                     channel: $0.of([.heartbeats, .log]), name: $0.node(), cluster: ClusterID($0.next()),
-                    position: $0.position())
+                    position: $0.position(),
+                    resume: $0.flag() ? SnapshotMark(position: $0.position(), key: [UInt8]($0.text().utf8)) : nil)
             }
         ) {
             $0.frame(epoch: Epoch(7)).payload
