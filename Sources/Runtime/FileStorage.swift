@@ -15,11 +15,22 @@ public final class FileStorage: Storage {
     public let path: String
     private let directory: Descriptor
     private let lockFile: Descriptor
+    private let zeroing: Zeroing
+
+    /// How the zeros come into a new file.
+    public enum Zeroing: Sendable {
+        /// They are written. The first write into a block that is only allocated changes metadata, and that is what makes
+        /// `fdatasync` slow.
+        case written
+        /// Room for them is allocated: half the writing, for those who do not wait for `fdatasync`.
+        case allocated
+    }
 
     /// Opens the directory `path`, making it where it does not exist (not its parents).
     /// - Throws: `StorageError` with the operation `.open`.
-    public init(path: String) throws(StorageError) {
+    public init(path: String, zeroing: Zeroing = .written) throws(StorageError) {
         self.path = path
+        self.zeroing = zeroing
         if mkdir(path, 0o700) != 0, errno != EEXIST { throw Self.error(.open, path) }
         let directory = Glibc.open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC)
         guard directory >= 0 else { throw Self.error(.open, path) }
@@ -74,8 +85,14 @@ public final class FileStorage: Storage {
         guard number >= 0 else { throw Self.error(.create, name) }
         let file = PosixFile(Descriptor(number), name: name)
         do throws(StorageError) {
-            // Written rather than `fallocate`d: the first write into an allocated but unwritten block changes metadata,
-            // and that is what makes `fdatasync` slow.
+            if zeroing == .allocated, zeroedBytes > 0 {
+                switch posix_fallocate(number, 0, off_t(zeroedBytes)) {
+                case 0: return file
+                // What the file system cannot do is written.
+                case EOPNOTSUPP, EINVAL, ENOSYS: break
+                case let code: throw Self.error(.create, name, code)
+                }
+            }
             let zeros = [UInt8](repeating: 0, count: min(zeroedBytes, Self.zeroChunkBytes))
             var at = 0
             while at < zeroedBytes {
@@ -141,8 +158,9 @@ public final class FileStorage: Storage {
     }
 
     /// What `errno` says, at the time of the call.
-    fileprivate static func error(_ operation: StorageError.Operation, _ name: String) -> StorageError {
-        let number = errno
+    fileprivate static func error(
+        _ operation: StorageError.Operation, _ name: String, _ number: Int32 = errno
+    ) -> StorageError {
         let reason: StorageError.Reason =
             switch number {
             case ENOENT: .notFound

@@ -33,7 +33,9 @@ package enum ServerProgram {
         }
         let storage: FileStorage
         let copy: DurableCopy
-        do throws(StorageError) { storage = try FileStorage(path: options.data) } catch {
+        do throws(StorageError) {
+            storage = try FileStorage(path: options.data, zeroing: options.sync == .always ? .written : .allocated)
+        } catch {
             Daemon.fail(ServerOptions.program, "--data \(options.data): \(error)")
         }
         do throws(JournalError) {

@@ -36,9 +36,10 @@ private func entry(_ index: UInt64) -> JournalRecord {
 @Suite struct FileStorageTests {
     private let settings = JournalSettings(segmentBytes: 8_192, retainedLogBytes: 0)
 
-    @Test func filesAreWhatTheProtocolSays() throws {
+    @Test(arguments: [FileStorage.Zeroing.written, .allocated])
+    func filesAreWhatTheProtocolSays(zeroing: FileStorage.Zeroing) throws {
         let directory = try TemporaryDirectory()
-        let storage = try FileStorage(path: directory.path)
+        let storage = try FileStorage(path: directory.path, zeroing: zeroing)
         let file = try storage.create("a", zeroedBytes: 3_000_000)
         #expect(try file.size() == 3_000_000)
         try file.write([UInt8]([1, 2, 3]).span.bytes, at: 2_999_999)
