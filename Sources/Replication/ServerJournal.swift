@@ -34,7 +34,8 @@ package enum DiskLane: Hashable, Sendable, CaseIterable {
 /// how far the log is durable comes back by `onDurable`. Nothing here waits for the disk on the loop's thread but
 /// ``remember(_:)``, which is rare: what has no place yet waits in memory, and how things stand is told by `onDisk`.
 package final class ServerJournal {
-    /// How much log is written before the state is put into a snapshot, so that a restart need not read more.
+    /// How much log is written before the state is put into a snapshot, at least: a large space waits for as much log as
+    /// it has bytes itself. A restart need not read more.
     package static let snapshotEveryBytes = 64 * 1_048_576
     /// How long after the disk was found full it is tried again.
     static let retryInterval = Duration.milliseconds(500)
@@ -147,7 +148,10 @@ package final class ServerJournal {
     package func flush(_ state: ReplicatedState, neededAfter: LogIndex?) {
         self.neededAfter = neededAfter
         pump()
-        if bytesSinceSnapshot >= snapshotEveryBytes || mayMend { takeSnapshot(of: state) }
+        // A large space is not written anew for a little log: that would be most of the writing.
+        if bytesSinceSnapshot >= max(snapshotEveryBytes, state.space.map.byteCount) || mayMend {
+            takeSnapshot(of: state)
+        }
     }
 
     /// Lets go on what can.
