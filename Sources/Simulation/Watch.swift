@@ -36,9 +36,10 @@ package final class Watch {
     /// Where a request stands in the log; in several places where a tail was thrown away.
     private var places: [RequestKey: [LogPosition]] = [:]
     private var digests: [LogPosition: (digest: Digest, server: String)] = [:]
-    /// Who answered in each epoch, and who was granted it.
+    /// Who answered in each epoch, and who has taken it: was granted it, and knows so durably. What is granted and never
+    /// taken may be forgotten, and granted anew: a server acts on nothing that it has not remembered.
     package private(set) var answeredIn: [UInt64: Set<String>] = [:]
-    private var granted: [UInt64: NodeID] = [:]
+    private var taken: [UInt64: NodeID] = [:]
     private var sentToServers: Set<RequestKey> = []
     /// Updates that were answered `ok`.
     private(set) var acknowledged: [RequestKey: LogPosition] = [:]
@@ -135,10 +136,18 @@ package final class Watch {
         if let before, before.cluster == record.cluster, record.version <= before.version {
             violate("the switch went back from version \(before.version) to \(record.version)")
         }
-        if let other = granted[record.epoch.number], other != record.active {
-            violate("epoch \(record.epoch.number) was granted to \(other) and to \(record.active)")
+        if let other = taken[record.epoch.number], other != record.active {
+            violate("epoch \(record.epoch.number) was taken by \(other), and granted to \(record.active)")
         }
-        granted[record.epoch.number] = record.active
+    }
+
+    /// A server has remembered a record durably.
+    func remembered(_ record: SwitchRecord, by server: NodeID) {
+        guard record.active == server else { return }
+        if let other = taken[record.epoch.number], other != server {
+            violate("epoch \(record.epoch.number) was taken by \(other) and by \(server)")
+        }
+        taken[record.epoch.number] = server
     }
 
     // MARK: Answers
