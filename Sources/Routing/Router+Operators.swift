@@ -142,10 +142,12 @@ extension Router {
             ])
         }
         let inSync = record?.inSync ?? []
+        // Who is back without its copy does not hold what the record still says it does.
+        let lost = Set(servers.values.filter { !$0.isEligible }.compactMap(\.name))
         return .object([
             .init("active", route == nil ? .null : .string(record?.active.name ?? "")),
             .init("epoch", .number("\(record?.epoch.number ?? 0)")),
-            .init("redundant", .boolean(inSync.count > 1)),
+            .init("redundant", .boolean(inSync.filter { !lost.contains($0) }.count > 1)),
             .init("insync", .list(inSync.map { .string($0.name) })),
             .init("servers", .list(rows)),
             .init("clients", .number("\(clients.count)")),
