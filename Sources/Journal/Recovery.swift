@@ -126,7 +126,8 @@ struct Inventory {
             case .unknown: inventory.findings.append(Finding(.unknownFile, file: name))
             }
         }
-        inventory.snapshots.sort { ($0.index, $0.epoch) > ($1.index, $1.epoch) }
+        // A copy that was replaced by a shorter one of a later epoch may have left its snapshot behind.
+        inventory.snapshots.sort { ($0.epoch, $0.index) > ($1.epoch, $1.index) }
         for segment in found.sorted(by: { $0.first < $1.first }) {
             if case .valid(let header) = segment.header {
                 if header.generation < inventory.highestGeneration {
@@ -162,24 +163,40 @@ struct Inventory {
     mutating func choose() throws(JournalError) -> (SnapshotReader?, RecoveryPlan) {
         var damaged: [LogPosition] = []
         var base: SnapshotReader?
+        var unfit: JournalError?
         for (number, position) in snapshots.enumerated() {
             do throws(JournalError) {
                 var reader = try SnapshotReader(storage: storage, position: position)
                 try reader.verify()
                 base = reader
-                for older in snapshots.dropFirst(number + 1) {
-                    findings.append(Finding(.olderSnapshot, file: FileName.snapshot(named: older), index: older.index))
-                    removable.append(FileName.snapshot(named: older))
-                }
-                break
             } catch {
                 guard case .corrupt = error else { throw error }
-                damaged.append(position)
+                if unfit == nil { damaged.append(position) }
+                continue
+            }
+            var trial = self
+            for older in snapshots.dropFirst(number + 1) {
+                trial.findings.append(
+                    Finding(.olderSnapshot, file: FileName.snapshot(named: older), index: older.index))
+                trial.removable.append(FileName.snapshot(named: older))
+            }
+            guard damaged.isEmpty else {
+                self = trial
+                break
+            }
+            do throws(JournalError) {
+                let plan = try RecoveryPlan.make(&trial, base: position)
+                // Newer ones that the log does not lead on from: what they were to replace is still there.
+                trial.removable += snapshots.prefix(number).map { FileName.snapshot(named: $0) }
+                self = trial
+                return (base, plan)
+            } catch {
+                guard case .corrupt = error else { throw error }
+                unfit = unfit ?? error
             }
         }
-        guard let newest = damaged.first else {
-            return (base, try RecoveryPlan.make(&self, base: base?.position ?? .zero))
-        }
+        if let unfit { throw unfit }
+        guard let newest = damaged.first else { return (nil, try RecoveryPlan.make(&self, base: .zero)) }
         let refusal = Finding(.badSnapshot, file: FileName.snapshot(named: newest), index: newest.index)
         let plan: RecoveryPlan
         do throws(JournalError) { plan = try RecoveryPlan.make(&self, base: base?.position ?? .zero) } catch {

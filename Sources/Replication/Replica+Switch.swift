@@ -92,7 +92,8 @@ extension Replica {
         switch pending.kind {
         case .takeOver:
             if reply.granted, let record = reply.record, record.active == name, active == nil {
-                becomeActive(record)
+                // What it asked for it may not be able to take any more: it asks again when it can.
+                if isFit { becomeActive(record) } else { adopt(record) }
             } else {
                 log(.info, "takeover-refused", [.init("reason", reply.message)])
                 adopt(reply.record)

@@ -66,9 +66,9 @@ struct RequestsInFlight: Sendable {
         let first = requests[head].sequence.number
         if sequence.number >= first, sequence.number - first < UInt64(span) {
             let guess = head + Int(sequence.number - first)
-            if requests[guess].sequence == sequence { return requests[guess].isAnswered ? nil : guess }
+            if requests[guess].sequence == sequence, !requests[guess].isAnswered { return guess }
         }
-        if let last = requests.last?.sequence, last < sequence, isAscending { return nil }
+        if isAscending, let last = requests.last?.sequence, last < sequence { return nil }
         return requests[head...].firstIndex { $0.sequence == sequence && !$0.isAnswered }
     }
 

@@ -430,7 +430,9 @@ package final class ServerHost {
         case .remember(let record):
             journal?.remember(record)
             isBlank = false
-            if !isEnding, let name = replica?.settings.name { world.watch.remembered(record, by: name) }
+            if !isEnding, !storage.hasDied, let name = replica?.settings.name {
+                world.watch.remembered(record, by: name)
+            }
         case .appendToJournal(_, let entries):
             if let first = entries.first {
                 // What is not written yet comes before it; the entries themselves tell how they follow each other.

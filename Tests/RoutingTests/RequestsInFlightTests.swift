@@ -49,6 +49,23 @@ import WireProtocol
         }
     }
 
+    /// A number may come again once it was answered, also while an older request is not.
+    @Test func anAnsweredNumberMayComeAgain() throws {
+        var requests = RequestsInFlight()
+        for sequence in [1, 2, 2] {
+            requests.append(
+                Self.frame(sequence, 10), order: 0, since: Instant(nanoseconds: 0), wasSent: true)
+            if sequence == 2, requests.span == 2 {
+                requests.remove(at: try #require(requests.place(of: RequestSequence(2))))
+                #expect(requests.place(of: RequestSequence(2)) == nil)
+            }
+        }
+        requests.remove(at: try #require(requests.place(of: RequestSequence(2))))
+        #expect(requests.count == 1)
+        requests.remove(at: try #require(requests.place(of: RequestSequence(1))))
+        #expect(requests.isEmpty && requests.bytes == 0)
+    }
+
     private struct SplitMix: RandomNumberGenerator {
         var state: UInt64
         mutating func next() -> UInt64 {

@@ -9,6 +9,13 @@ import Testing
         #expect(report.violations == [], "twinspace-sim --seed \(seed) --trace tells the story")
     }
 
+    /// What long runs have found: a takeover granted while the copy was being rewound; a snapshot of a longer, older history
+    /// that was taken for the newest; epochs that were granted, not taken, and forgotten with the proxy's record.
+    @Test(arguments: [108_775, 14_736, 104_389, 104_879]) func whatWasFoundOnceIsNotThereAgain(_ seed: Int) {
+        let report = Run(RunPlan(seed: UInt64(seed))).go()
+        #expect(report.violations == [], "twinspace-sim --seed \(seed) --trace tells the story")
+    }
+
     /// The same seed gives the same run, to the last message.
     @Test func aSeedTellsItsStoryTwice() {
         for seed in [3, 80, 131] as [UInt64] {
