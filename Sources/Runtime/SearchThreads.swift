@@ -6,8 +6,9 @@ import TupleStore
 /// Where long searches run: on threads below the usual priority, apart from libuv's pool, whose threads sync files.
 /// Belongs to the event loop's thread.
 final class SearchThreads {
-    /// The threads; the replica hands out no more searches at once than that.
-    private static let count = 2
+    /// The threads: no more than half of the processors, so that who wakes up finds a free one. The replica hands out no
+    /// more than two searches at once.
+    private static let count = max(1, min(2, sysconf(Int32(_SC_NPROCESSORS_ONLN)) / 2))
     /// On Linux a thread has a priority of its own.
     private static let niceness: Int32 = 10
 
