@@ -453,7 +453,9 @@ package final class ServerJournal {
             do throws(JournalError) {
                 try writer.refresh(&known)
                 return known
-            } catch {}
+            } catch {
+                // Entries under it were truncated or removed: a new one is looked for.
+            }
         }
         // Those of peers that have left.
         if cursors.count > 8 { cursors = [:] }
