@@ -17,7 +17,7 @@ PROGRAMS := twinspace twinspace-proxy twinspace-server
 SWIFT_BUILD := $(SWIFT) build --scratch-path $(BUILD)
 RELEASE_FLAGS := -c release --static-swift-stdlib
 
-PACKAGES := libuv1-dev libpcre2-dev libmicrohttpd-dev libedit-dev pkg-config python3 ieee-data
+PACKAGES := libuv1-dev libpcre2-dev libmicrohttpd-dev libedit-dev pkg-config python3 ieee-data iproute2 iptables
 
 # More options for `make bench`, such as --only put --rounds 3; Tests/bench/bench.py --help lists them.
 BENCH_FLAGS ?=
@@ -29,7 +29,8 @@ export PYTHONDONTWRITEBYTECODE := 1
 # The commands behind the targets of the same names. `make test` calls them directly, because make would turn exit
 # code 77 (skipped) into a failure.
 RELEASE := timeout 1800 $(SWIFT_BUILD) $(RELEASE_FLAGS)
-UNIT := timeout 1800 $(SWIFT) test --scratch-path $(BUILD) --disable-xctest
+UNIT := timeout 1800 $(SWIFT) test --scratch-path $(BUILD) --disable-xctest && \
+	timeout 300 python3 -m unittest discover --start-directory Tests/support
 LINT := scripts/lint.sh
 SIMULATE := $(BIN)/twinspace-sim
 # How many seeds `make sim` runs, and from which one on.
@@ -73,7 +74,7 @@ bench: build  ## beside Redis and a bare relay: rates, latencies, CPU, memory, t
 
 ##@ Parts of `test`
 .PHONY: unit-test
-unit-test: deps  ## the debug build and the unit tests
+unit-test: deps  ## the debug build, the unit tests, and those of what the Python suites share
 	$(UNIT)
 
 .PHONY: process-test

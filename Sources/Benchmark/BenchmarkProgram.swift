@@ -33,7 +33,7 @@ public enum BenchmarkProgram {
         let rest = Array(arguments.dropFirst())
         switch command {
         case "load": return LoadBenchmark.run(rest, environment: environment)
-        case "scan": return ScanBenchmark.run(rest)
+        case "scan": return ScanBenchmark.run(rest, environment: environment)
         case "--help", "-h", "help":
             write(overview)
             return 0

@@ -32,7 +32,7 @@ struct LoadSettings {
     var seed: UInt64
 
     static let specification = OptionsSpecification(
-        program: "twinspace-bench load", version: Release.version, usage: "twinspace-bench load [OPTIONS]",
+        program: "twinspace-bench load", version: Release.version, usage: "[OPTION]…",
         summary: "Sends requests over many connections, and tells rate, latencies, errors and the longest pause.",
         groups: [
             OptionsSpecification.Group(

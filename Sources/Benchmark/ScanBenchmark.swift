@@ -1,15 +1,30 @@
 import Glibc
+import Runtime
 import TupleCore
 import TupleStore
 
 /// `twinspace-bench scan`: what a pair takes in memory, and what GETs take that look through all of them, beside
 /// PCRE2's bare calls for the same elements in the same run.
 enum ScanBenchmark {
-    static func run(_ arguments: [String]) -> Int32 {
-        guard let settings = ScanSettings(arguments) else {
-            write("usage: twinspace-bench scan [--pairs N] [--order random|ascending] [--rounds N] [--only NAME]")
-            return 2
+    /// - Returns: the exit code.
+    static func run(_ arguments: [String], environment: [String: String]) -> Int32 {
+        do throws(OptionsError) {
+            switch try ScanSettings.specification.parse(arguments, environment: environment) {
+            case .help(let page):
+                BenchmarkProgram.write(page)
+                return 0
+            case .version(let line):
+                BenchmarkProgram.write(line + "\n")
+                return 0
+            case .values(let values): return measure(ScanSettings(values))
+            }
+        } catch {
+            BenchmarkProgram.writeError("\(error)\n")
+            return OptionsError.exitCode
         }
+    }
+
+    private static func measure(_ settings: ScanSettings) -> Int32 {
         let before = ProcessMemory.residentBytes()
         let pairs = ScanPairs(count: settings.pairs, order: settings.order)
         let unloaded = ProcessMemory.residentBytes()
@@ -150,34 +165,6 @@ private struct ScanQuestion {
                 name: "a value's classes", key: ".*", value: "[a-f]{6}[0-9].*", floor: "[a-f]{6}[0-9].*",
                 floorIsOfValues: true),
         ]
-    }
-}
-
-private struct ScanSettings {
-    var pairs = 10_000_000
-    var order = ScanPairs.Order.random
-    var rounds = 5
-    /// The name of the only scan that is timed.
-    var only: String?
-
-    init?(_ arguments: [String]) {
-        var rest = arguments[...]
-        while let option = rest.popFirst() {
-            guard let text = rest.popFirst() else { return nil }
-            switch option {
-            case "--pairs":
-                guard let number = Int(text), (1...100_000_000).contains(number) else { return nil }
-                pairs = number
-            case "--only": only = text
-            case "--order":
-                guard let named = ScanPairs.Order(rawValue: text) else { return nil }
-                order = named
-            case "--rounds":
-                guard let number = Int(text), (1...1_000).contains(number) else { return nil }
-                rounds = number
-            default: return nil
-            }
-        }
     }
 }
 
