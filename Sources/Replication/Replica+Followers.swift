@@ -240,7 +240,7 @@ extension Replica {
         while let chunk = encoder.next() {
             sent += chunk.count
             actions.append(.sendToPeer(peer, Frame(Header(.snapshotChunk, epoch: active.epoch), payload: chunk)))
-            if sent >= Bounds.snapshotBurstBytes {
+            if sent >= settings.snapshotBurstBytes {
                 follower.phase = .snapshot(encoder)
                 break
             }
@@ -301,7 +301,7 @@ extension Replica {
             case .snapshot, .reading, .streaming: needed = min(needed, follower.durable)
             }
         }
-        active?.tail.trim(neededAfter: needed, rest: Bounds.restBytes, most: Bounds.tailBytes)
+        active?.tail.trim(neededAfter: needed, rest: settings.restBytes, most: settings.tailBytes)
     }
 
     private mutating func receive(_ beat: Heartbeat, _ frame: Frame, from peer: PeerID, _ follower: NodeID) {

@@ -17,6 +17,13 @@ public struct ReplicaSettings: Sendable {
     /// What a search may cost between two other requests, in units of about ten nanoseconds; one that costs more is handed
     /// out as an ``Action/search(_:_:)``.
     public var workOnTheSpot = Search.Work.inline
+    /// Bytes of entries kept in memory for followers that are behind; what is older they get from the journal.
+    public var tailBytes = 256 * 1_048_576
+    /// Bytes of entries kept in memory when no follower needs any: for one that returns within moments. The journal has
+    /// more.
+    public var restBytes = 4 * 1_048_576
+    /// Bytes of a snapshot that are sent before the connection must have drained.
+    public var snapshotBurstBytes = 1_048_576
 
     /// How a server that has failed comes back.
     public enum Resync: String, Sendable, CaseIterable {
@@ -76,17 +83,10 @@ enum Timing {
 
 /// Bounds of the replication protocol.
 enum Bounds {
-    /// Bytes of entries kept in memory for followers that are behind.
-    static let tailBytes = 256 * 1_048_576
     /// Bytes of entries that are sent to a follower before it must have acknowledged some.
     static let windowBytes = 32 * 1_048_576
-    /// Bytes of entries kept in memory when no follower needs any: for one that returns within moments. The journal has
-    /// more.
-    static let restBytes = 4 * 1_048_576
     /// Bytes of entries in one append frame.
     static let appendBytes = 1_048_576
-    /// Bytes of a snapshot that are sent before the connection must have drained.
-    static let snapshotBurstBytes = 1_048_576
     /// Packed bytes of an import that go into one log entry; a larger pair has one of its own.
     static let importBytesPerEntry = 65_536
     /// What all searches between two flushes may cost on the spot, in units of about ten nanoseconds: five milliseconds.

@@ -42,7 +42,7 @@ package final class ServerJournal {
     /// A write or sync that takes longer than this counts as one that hangs.
     static let patience = Duration.seconds(3)
     /// How much log is kept for a follower that takes a snapshot or reads, beyond what is kept anyway.
-    static let maximumPinnedBytes = 8 << 30
+    package static let maximumPinnedBytes = 8 << 30
 
     package var onDurable: ((LogIndex) -> Void)?
     package var onInstalled: ((LogPosition) -> Void)?
@@ -59,6 +59,7 @@ package final class ServerJournal {
     let storage: any Storage
     private let policy: SyncPolicy
     private let snapshotEveryBytes: Int
+    private let pinnedBytes: Int
     let scrubInterval: Duration
     package private(set) var writer: JournalWriter
     var member: DurableRecord
@@ -95,11 +96,13 @@ package final class ServerJournal {
     /// - Parameters:
     ///   - copy: what the directory held.
     ///   - snapshotEveryBytes: how much log is written between two snapshots.
+    ///   - pinnedBytes: how much log is kept for a follower that is going to need it, at most.
     ///   - scrubInterval: how long the files are left alone between two passes of the scrub.
     ///   - process: calls what it was given on the loop that this journal belongs to.
     package init(
         _ copy: DurableCopy, storage: any Storage, policy: SyncPolicy,
-        snapshotEveryBytes: Int = ServerJournal.snapshotEveryBytes, scrubInterval: Duration,
+        snapshotEveryBytes: Int = ServerJournal.snapshotEveryBytes,
+        pinnedBytes: Int = ServerJournal.maximumPinnedBytes, scrubInterval: Duration,
         on process: any JournalProcess
     ) {
         self.scrubInterval = scrubInterval
@@ -107,6 +110,7 @@ package final class ServerJournal {
         self.storage = storage
         self.policy = policy
         self.snapshotEveryBytes = snapshotEveryBytes
+        self.pinnedBytes = pinnedBytes
         writer = copy.writer
         member = copy.member
         mark = copy.mark
@@ -287,8 +291,7 @@ package final class ServerJournal {
     /// Drops log that the snapshot covers, but for what is kept for followers.
     func release(retaining bytes: Int?) {
         var covered = snapshot.index
-        if let neededAfter, !isFull, scrub.damaged.isEmpty, writer.bytes(after: neededAfter) <= Self.maximumPinnedBytes
-        {
+        if let neededAfter, !isFull, scrub.damaged.isEmpty, writer.bytes(after: neededAfter) <= pinnedBytes {
             covered = min(covered, neededAfter)
         }
         guard let removal = writer.releaseSegments(coveredBy: covered, retaining: bytes) else { return }

@@ -6,6 +6,7 @@ package struct DiskSettings: Sendable {
     package var segmentBytes = 8_192
     package var retainedLogBytes = 8_192
     package var snapshotEveryBytes = 16_384
+    package var pinnedBytes = ServerJournal.maximumPinnedBytes
     package var scrubInterval = Duration.milliseconds(600)
     package init() {}
 }

@@ -126,7 +126,7 @@ package final class ServerHost {
             replacing = nil
             let journal = ServerJournal(
                 copy, storage: storage, policy: .always, snapshotEveryBytes: diskSettings.snapshotEveryBytes,
-                scrubInterval: diskSettings.scrubInterval, on: HostProcess(self))
+                pinnedBytes: diskSettings.pinnedBytes, scrubInterval: diskSettings.scrubInterval, on: HostProcess(self))
             journal.ruleOfEmptyState = copy.record?.rule ?? settings.rule
             connect(journal)
             self.journal = journal

@@ -17,16 +17,16 @@ final class DiskScene {
 
     init(
         seed: UInt64, _ names: [String] = ["a", "b"], weather: Weather = .fair, disk: DiskSettings = DiskSettings(),
-        imported: [Pair] = []
+        imported: [Pair] = [], adjust: (inout ReplicaSettings) -> Void = { _ in }
     ) {
         world = World(seed: seed, weather: weather)
         for name in names {
             guard let id = NodeID(name) else { preconditionFailure("\(name) is no server's name") }
-            world.add(
-                name,
-                ReplicaSettings(
-                    name: id, address: "\(name):1", rule: .alphanumeric, heartbeatInterval: .milliseconds(100),
-                    heartbeatMisses: 4, resync: .auto, imported: imported), disk: disk)
+            var settings = ReplicaSettings(
+                name: id, address: "\(name):1", rule: .alphanumeric, heartbeatInterval: .milliseconds(100),
+                heartbeatMisses: 4, resync: .auto, imported: imported)
+            adjust(&settings)
+            world.add(name, settings, disk: disk)
         }
         caller = Caller(world, session: 4_711, timeout: .seconds(60))
         caller.onAnswer = { [unowned self] in answers[$0] = $1 }

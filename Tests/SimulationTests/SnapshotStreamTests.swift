@@ -1,8 +1,9 @@
-import Replication
 import Testing
 import TupleCore
 import TupleStore
+import WireProtocol
 
+@testable import Replication
 @testable import Simulation
 
 /// A snapshot on its way to a server that has nothing (specs/0004-journal.md, "Catching up").
@@ -60,5 +61,75 @@ import TupleStore
         #expect(!scene.told("a INFO resync-resumed", since: mark))
         #expect(scene.run { areEqual(scene) })
         #expect(scene.world.watch.violations == [])
+    }
+
+    // MARK: More updates than are kept
+
+    private static let large = String(repeating: "w", count: 40_000)
+    private static let tailBytes = 65_536
+
+    private func scene(_ seed: UInt64, _ disk: DiskSettings = DiskSettings(), pairs: ArraySlice<Pair>) -> DiskScene {
+        DiskScene(seed: seed, disk: disk, imported: Array(pairs)) {
+            $0.tailBytes = Self.tailBytes
+            $0.restBytes = 4_096
+            $0.snapshotBurstBytes = 4_096
+        }
+    }
+
+    /// Nothing arrives of a snapshot that has begun, while updates go on.
+    private func writeWhileItIsHeld(_ scene: DiskScene, count: Int) throws {
+        let isOnItsWay = { (item: Link.Item) in
+            if case .frame(let frame) = item { frame.type == .snapshotChunk } else { false }
+        }
+        let link = try #require(
+            scene.world.links.first { $0.queues.joined().contains { isOnItsWay($0.item) } }, "no snapshot is on its way"
+        )
+        let side = link.queues[0].contains { isOnItsWay($0.item) } ? 0 : 1
+        scene.world.silence(link, side: side, true)
+        for number in 0..<count {
+            #expect(scene.write("held\(number % 4)", "\(number)" + Self.large)?.status == .ok)
+            #expect(try keptBytes(scene) <= Self.tailBytes + 50_000)
+        }
+        scene.world.silence(link, side: side, false)
+    }
+
+    private func keptBytes(_ scene: DiskScene) throws -> Int {
+        try #require(scene.world.server("a").replica?.active).tail.byteCount
+    }
+
+    private func finish(_ scene: DiskScene) {
+        var most = 0
+        #expect(
+            scene.run {
+                most = max(most, (try? keptBytes(scene)) ?? .max)
+                return scene.isRedundant && areEqual(scene)
+            })
+        #expect(most <= Self.tailBytes + 50_000)
+        #expect(scene.write("after", "1")?.status == .ok)
+        #expect(scene.run { (try? keptBytes(scene)) ?? .max <= 4_096 }, "nobody needs more any longer")
+        #expect(scene.world.watch.violations == [])
+    }
+
+    /// Memory keeps what its bound says; the rest comes from the journal, when the snapshot has arrived.
+    @Test(arguments: 1...4 as ClosedRange<UInt64>) func memoryStaysBoundedWhileASnapshotIsSent(_ seed: UInt64) throws {
+        let scene = scene(seed, pairs: Self.pairs[...])
+        let mark = beginAnew(scene)
+        try writeWhileItIsHeld(scene, count: 20)
+        #expect(!scene.isRedundant)
+        finish(scene)
+        #expect(scene.world.story[mark...].count { $0.hasPrefix("a INFO resync server=b") } == 1)
+        #expect(!scene.told("a INFO follower-left", since: mark))
+    }
+
+    /// Where the journal does not keep all of it either, the newcomer takes another snapshot.
+    @Test(arguments: 1...4 as ClosedRange<UInt64>) func logThatIsGivenUpCostsAnotherSnapshot(_ seed: UInt64) throws {
+        var disk = DiskSettings()
+        disk.pinnedBytes = 1_000_000
+        let scene = scene(seed, disk, pairs: Self.pairs[..<1_000])
+        let mark = beginAnew(scene)
+        try writeWhileItIsHeld(scene, count: 80)
+        #expect(!scene.isRedundant)
+        finish(scene)
+        #expect(scene.world.story[mark...].count { $0.hasPrefix("a INFO resync server=b") } >= 2)
     }
 }
