@@ -208,6 +208,8 @@ extension Replica {
             ])
         leaveOffice()
         pendingSwitch = nil
+        // Named again in another epoch: it asks for one of its own.
+        guard record.active != name else { return }
         mayFollow = settings.resync == .auto
         follow(record)
     }

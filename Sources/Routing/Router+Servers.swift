@@ -191,7 +191,7 @@ extension Router {
             isRebuilding = true
             record = nil
         }
-        if isRebuilding { rebuild() }
+        if isRebuilding { rebuild(after: register) }
         guard var record, !register.holdsCopy, register.name != unconfirmedFounder,
             record.inSync.contains(register.name)
         else { return }
@@ -204,33 +204,6 @@ extension Router {
         record.inSync.removeAll { $0 == register.name }
         record.version += 1
         change(to: record)
-    }
-
-    /// The newest record that a server has seen counts once every server of its in-sync set is here: each later change of
-    /// the switch would be known to at least one of them.
-    private mutating func rebuild() {
-        let known = servers.values.compactMap(\.record)
-        guard let newest = known.max(by: { $0.version < $1.version }) else { return }
-        // A server with a new data directory knows of no change: it does not count.
-        let present = Set(servers.values.filter { $0.record?.cluster == newest.cluster }.compactMap(\.name))
-        // Of the same version an active server may bring the set that it was about to ask for: nobody knows whether the
-        // switch has recorded it.
-        #if PLANTED_BUGS
-            if PlantedBug.rebuildFromOne.isOn {
-                isRebuilding = false
-                change(to: newest)
-                return
-            }
-        #endif
-        let equals = known.filter { $0.cluster == newest.cluster && $0.version == newest.version }
-        let missing = Set(equals.flatMap(\.inSync)).subtracting(present).sorted()
-        guard missing.isEmpty else {
-            log(.warn, "rebuilding", [.init("waiting-for", missing.map(\.name).joined(separator: ","))])
-            return
-        }
-        isRebuilding = false
-        change(to: newest)
-        log(.alert, "switch-record-rebuilt", [.init("epoch", newest.epoch.number), .init("active", newest.active)])
     }
 
     /// Everybody is told the record and who is here.

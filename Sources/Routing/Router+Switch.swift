@@ -237,8 +237,9 @@ extension Router {
 
     /// - Returns: nil where it was done, else why not.
     mutating func switchOver(to wanted: NodeID?, acceptDataLoss: Bool) -> String? {
-        guard let record else { return "there is no cluster yet" }
         guard shutdown == nil else { return "the service is shutting down" }
+        guard !isRebuilding else { return decideRebuilding(for: wanted, acceptDataLoss: acceptDataLoss) }
+        guard let record else { return "there is no cluster yet" }
         let candidates = servers.filter { _, server in
             guard let name = server.name, name != record.active || route == nil else { return false }
             return wanted.map { $0 == name } ?? record.inSync.contains(name)

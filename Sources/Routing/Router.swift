@@ -122,8 +122,7 @@ public struct Router: Sendable {
     /// Why there is no active server, in words for an operator.
     public var noActiveReason: String {
         guard let record else {
-            return isRebuilding
-                ? "the switch's record is being rebuilt from the servers" : "no server has registered yet"
+            return isRebuilding ? rebuildingReason : "no server has registered yet"
         }
         let present = Set(servers.values.compactMap(\.name))
         let missing = record.inSync.filter { !present.contains($0) }

@@ -51,4 +51,78 @@ import WireProtocol
         proxy.register(2, "b")
         #expect(proxy.persisted.isEmpty && !proxy.router.isServing)
     }
+
+    // MARK: A member's data are lost too
+
+    /// What the operator's console is told.
+    private func switchOver(_ proxy: inout RouterFixture, _ argument: Term) throws -> OperatorReply {
+        let console = OperatorLink(50)
+        proxy.happen(.operatorConnected(console))
+        proxy.happen(.operatorFrame(console, Hello(agent: "test").frame))
+        let request = OperatorRequest(command: "switchover", argument: argument)
+        proxy.happen(.operatorFrame(console, request.frame(sequence: RequestSequence(1))))
+        let reply = try #require(proxy.toOperator[console]?.last { $0.type == .operatorReply })
+        return try OperatorReply(reply.payload)
+    }
+
+    private func words(to name: String, acceptDataLoss: Bool = true) -> Term {
+        .object([
+            Term.Member(name: Array("to".utf8), value: .string(Array(name.utf8))),
+            Term.Member(name: Array("acceptDataLoss".utf8), value: .boolean(acceptDataLoss)),
+        ])
+    }
+
+    /// Nobody can say what the lost member knew: the operator is told, and told what to do.
+    @Test func aMemberThatComesBackEmptyIsToldOf() {
+        var proxy = RouterFixture()
+        proxy.register(1, "a", activeEpoch: 3, record: record(3, version: 7, "a", ["a", "b"]))
+        proxy.register(2, "b")
+        #expect(proxy.lines.contains("copy-lost"))
+        proxy.pass(.seconds(2))
+        #expect(proxy.lines.contains("no-active"))
+        #expect(proxy.router.noActiveReason.contains("b registers with its data"))
+        #expect(proxy.router.noActiveReason.contains("switchover --accept-data-loss"))
+        proxy.pass(.seconds(60))
+        proxy.takeOver(1, from: 3)
+        #expect(proxy.reply(to: 1)?.granted == false)
+        #expect(proxy.persisted.isEmpty, "time alone decides nothing")
+    }
+
+    /// The operator's words make a copy count, in an epoch that nobody can have been granted.
+    @Test func anOperatorCanDecideWhoseCopyCounts() throws {
+        var proxy = RouterFixture()
+        proxy.connect(100)
+        proxy.ask(100, 1)
+        proxy.register(1, "a", activeEpoch: 3, record: record(3, version: 7, "a", ["a", "b"]))
+        proxy.register(2, "b")
+        #expect(try switchOver(&proxy, words(to: "a", acceptDataLoss: false)).status == .unavailable)
+        #expect(try switchOver(&proxy, .null).status == .unavailable)
+        #expect(try switchOver(&proxy, words(to: "b")).status == .unavailable, "it has nothing")
+        #expect(try switchOver(&proxy, words(to: "c")).status == .unavailable, "it is not there")
+        #expect(proxy.persisted.isEmpty)
+        #expect(try switchOver(&proxy, words(to: "a")).status == .ok)
+        #expect(proxy.persisted == [record(1_000_003, version: 1_000_007, "a", ["a"])])
+        #expect(!proxy.router.isServing, "it asks for an epoch of its own")
+        proxy.takeOver(1, from: 1_000_003)
+        #expect(proxy.persisted.last == record(1_000_004, version: 1_000_008, "a", ["a"]))
+        #expect(proxy.requests(at: 1) == [1])
+        // A server that knows the lost record is late: its epochs are over.
+        proxy.register(3, "c", record: record(5, version: 12, "c", ["c"]))
+        proxy.takeOver(3, from: 5)
+        #expect(proxy.reply(to: 3)?.granted == false)
+        #expect(proxy.router.isServing && proxy.persisted.count == 2)
+    }
+
+    /// A copy that is suspect is told that it is trusted before it can ask.
+    @Test func aSuspectCopyThatIsToCountIsToldSo() throws {
+        var proxy = RouterFixture()
+        proxy.register(1, "a", record: record(3, version: 7, "b", ["a", "b"]), holdsCopy: false)
+        #expect(try switchOver(&proxy, words(to: "a")).status == .ok)
+        #expect(proxy.toServer[ServerLink(1)]?.contains { $0.type == .trust } == true)
+        proxy.takeOver(1, from: 1_000_003)
+        #expect(proxy.reply(to: 1)?.granted == false)
+        proxy.happen(.serverFrame(ServerLink(1), Frame(Header(.holding))))
+        proxy.takeOver(1, from: 1_000_003)
+        #expect(proxy.reply(to: 1)?.granted == true)
+    }
 }

@@ -157,6 +157,45 @@ import WireProtocol
         scene.expectAllIsThere(on: [a, b])
     }
 
+    /// Section 8: the record is lost, and a member's data too: nobody can say what that one knew. All wait, the operator is
+    /// told, and decides.
+    @Test func theSwitchsRecordAndAMembersDataAreLost() {
+        let scene = DiskScene(seed: 10)
+        let (a, b) = (scene.world.server("a"), scene.world.server("b"))
+        #expect(scene.write("k", "1")?.status == .ok)
+        scene.world.proxy.crash()
+        scene.world.proxy.wipe()
+        b.crash()
+        b.wipe()
+        scene.world.proxy.start()
+        #expect(scene.run { scene.told("proxy ALERT switch-record-lost server=a") })
+        b.start()
+        scene.run(.seconds(20))
+        #expect(scene.world.proxy.durable == nil, "time alone decides nothing")
+        let console = Console(scene.world)
+        console.command("switchover", .object([.init(name: Array("to".utf8), value: .string("a"))]))
+        #expect(scene.run { console.replies.first?.status == .unavailable })
+        #expect(scene.world.proxy.durable == nil)
+        console.command(
+            "switchover",
+            .object([
+                .init(name: Array("to".utf8), value: .string("a")),
+                .init(name: Array("acceptDataLoss".utf8), value: .boolean(true)),
+            ]))
+        #expect(scene.run { console.replies.last?.status == .ok })
+        #expect(scene.run { scene.isRedundant })
+        #expect(scene.write("k", "2")?.status == .ok)
+        scene.expectStory([
+            "proxy ALERT switch-record-lost server=a",
+            "proxy ALERT copy-lost server=b reason=the switch's record is lost, and not rebuilt before b registers",
+            "proxy ALERT switchover server=a from=a epoch=1000001 dataLossAccepted=true",
+            "a ALERT deposed server=a epoch=1 active=a newEpoch=1000001",
+            "proxy ALERT takeover server=a epoch=1000002 from=a reason=coming back as the active server",
+            "a ALERT redundancy-restored server=b active=a epoch=1000002",
+        ])
+        scene.expectAllIsThere(on: [a, b])
+    }
+
     /// Everything loses power at once; what was answered is there.
     @Test func everythingLosesPower() {
         let scene = DiskScene(seed: 9)

@@ -7,6 +7,7 @@ ROUNDS=N kills in the loop at the end (8 where it is not set). The checks with a
 
 import os
 import random
+import shutil
 import subprocess
 import sys
 import time
@@ -261,6 +262,33 @@ def check_both_damaged():
         with connect(suite) as client:
             expect_equal(keys_of(client, "x"), [], "pairs of the lost copies")
             put_many(client, "y", 3)
+
+
+def check_record_and_a_members_data_lost():
+    """the proxy's record and a passive server's data are lost: all wait, alerted, until an operator decides; nothing is lost"""
+    with Suite(servers=2) as suite:
+        with connect(suite) as client:
+            done, _ = put_many(client, "x", 5)
+        suite.kill("proxy")
+        suite.kill("b")
+        shutil.rmtree(suite.directory / "proxy")
+        shutil.rmtree(suite.directory / "server-b")
+        mark = suite.mark()
+        suite.start("proxy")
+        suite.wait_alert("switch-record-lost", since=mark)
+        suite.start("b")
+        alert = suite.wait_alert("copy-lost", since=mark)
+        expect("--accept-data-loss" in alert.fields.get("reason", ""), f"the alert says what to do: {alert.text}")
+        suite.wait_alert("no-active", since=mark)
+        expect_equal(suite.status().get("active"), None, "who is active")
+        expect(suite.cli("switchover", "a").returncode != 0, "a switchover without the operator's words")
+        suite.cli("switchover", "--accept-data-loss", "a", expect=0)
+        suite.wait_redundant()
+        expect_equal(suite.active(), "a", "the active server")
+        suite.kill("a")
+        suite.wait_alert("takeover", names=["b"], since=mark)
+        with connect(suite) as client:
+            expect_equal(keys_of(client, "x"), done, "what was acknowledged, on the copy that was made anew")
 
 
 def check_scrub_repairs_a_running_server():
