@@ -86,7 +86,7 @@ let package = Package(
         tests("Routing", ["TupleCore", "WireProtocol"]),
         tests("Calling", ["TupleCore", "WireProtocol"]),
         tests("Simulation", ["Journal", "Replication", "Routing", "TupleCore", "TupleStore", "WireProtocol"]),
-        tests("Runtime"),
+        tests("Runtime", ["TupleCore"]),
         tests("Client"),
         tests("Benchmark", ["TupleCore", "WireProtocol"]),
         .testTarget(name: "TidyTests", swiftSettings: house),

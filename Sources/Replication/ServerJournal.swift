@@ -14,6 +14,11 @@ package protocol JournalProcess: AnyObject {
     /// Runs `work` beside the loop, after what the same lane was given before, then `then` on the loop.
     func perform<T: Sendable>(
         _ lane: DiskLane, _ work: @escaping @Sendable () -> T, then: @escaping (T) -> Void)
+
+    /// Does `work`, for which the loop has to wait; who can tell the operator that the disk does not answer does.
+    ///
+    /// - Parameter isKnown: the operator knows it already.
+    func waiting<T, E: Error>(isKnown: Bool, _ work: () throws(E) -> T) throws(E) -> T
 }
 
 /// A line of disk work that is done in order; the lanes do not wait for each other.
@@ -40,7 +45,7 @@ package final class ServerJournal {
     /// How long after the disk was found full it is tried again.
     static let retryInterval = Duration.milliseconds(500)
     /// A write or sync that takes longer than this counts as one that hangs.
-    static let patience = Duration.seconds(3)
+    package static let patience = Duration.seconds(3)
     /// How much log is kept for a follower that takes a snapshot or reads, beyond what is kept anyway.
     package static let maximumPinnedBytes = 8 << 30
 
@@ -128,12 +133,20 @@ package final class ServerJournal {
 
     /// Keeps the record durably; returns when that is done.
     package func remember(_ record: SwitchRecord) {
-        attempt { () throws(JournalError) in try DurableCopy.write(record, to: &member) }
+        attempt { () throws(JournalError) in
+            try process.waiting(isKnown: told != .well) { () throws(JournalError) in
+                try DurableCopy.write(record, to: &member)
+            }
+        }
     }
 
     /// Keeps durably whether the copy is known to be wrong; returns when that is done.
     package func markCopy(isSuspect: Bool) {
-        attempt { () throws(JournalError) in try DurableCopy.write(isSuspect: isSuspect, to: &mark) }
+        attempt { () throws(JournalError) in
+            try process.waiting(isKnown: told != .well) { () throws(JournalError) in
+                try DurableCopy.write(isSuspect: isSuspect, to: &mark)
+            }
+        }
     }
 
     // MARK: Entries

@@ -5,10 +5,13 @@ package import TupleCore
 package final class DiskLanes: JournalProcess {
     private let loop: EventLoop
     private let threads: [DiskLane: DiskThread]
+    private let watch: DiskWatch?
     private var timers: [Timer] = []
 
-    package init(on loop: EventLoop) {
+    /// - Parameter watch: is told where the loop itself waits for the disk.
+    package init(on loop: EventLoop, watch: DiskWatch? = nil) {
         self.loop = loop
+        self.watch = watch
         var threads: [DiskLane: DiskThread] = [:]
         for lane in DiskLane.allCases { threads[lane] = DiskThread(on: loop) }
         self.threads = threads
@@ -24,6 +27,11 @@ package final class DiskLanes: JournalProcess {
         let timer = Timer(on: loop, body)
         timer.schedule(after: duration, repeatingEvery: duration)
         timers.append(timer)
+    }
+
+    package func waiting<T, E: Error>(isKnown: Bool, _ work: () throws(E) -> T) throws(E) -> T {
+        guard let watch else { return try work() }
+        return try watch.watching(isKnown: isKnown, work)
     }
 
     package func perform<T: Sendable>(

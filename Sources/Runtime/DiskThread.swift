@@ -68,7 +68,7 @@ package final class DiskThread {
 }
 
 /// A counting semaphore (`sem_t`).
-private final class Semaphore: @unchecked Sendable {
+final class Semaphore: @unchecked Sendable {
     // Sendable although it holds a pointer: POSIX semaphores are made for several threads, and the memory lives as long
     // as this object.
     private let raw = UnsafeMutablePointer<sem_t>.allocate(capacity: 1)

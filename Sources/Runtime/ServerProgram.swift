@@ -21,9 +21,11 @@ package enum ServerProgram {
     private static func run(_ options: ServerOptions, _ logger: Logger) -> Int32 {
         let loop: EventLoop
         let searches: SearchThreads
+        let watch: DiskWatch
         do throws(SystemError) {
             loop = try EventLoop()
             searches = try SearchThreads(on: loop)
+            watch = try DiskWatch(options.name, logger: logger, patience: ServerJournal.patience)
         } catch { Daemon.fail(ServerOptions.program, "\(error)") }
         var imported: [Pair] = []
         if let file = options.importFile {
@@ -52,7 +54,8 @@ package enum ServerProgram {
             )
         }
         let journal = ServerJournal(
-            copy, storage: storage, policy: options.sync, scrubInterval: options.scrubInterval, on: DiskLanes(on: loop))
+            copy, storage: storage, policy: options.sync, scrubInterval: options.scrubInterval,
+            on: DiskLanes(on: loop, watch: watch))
         journal.ruleOfEmptyState = copy.record?.rule ?? options.rule
         do throws(ListenError) {
             let server = try ServerProcess(

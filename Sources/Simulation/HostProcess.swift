@@ -35,6 +35,9 @@ final class HostProcess: JournalProcess {
         }
     }
 
+    /// Nothing takes time here.
+    func waiting<T, E: Error>(isKnown: Bool, _ work: () throws(E) -> T) throws(E) -> T { try work() }
+
     func perform<T: Sendable>(
         _ lane: DiskLane, _ work: @escaping @Sendable () -> T, then: @escaping (T) -> Void
     ) {

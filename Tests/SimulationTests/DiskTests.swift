@@ -1,10 +1,10 @@
 import Journal
-import Replication
 import Testing
 import TupleCore
 import TupleStore
 import WireProtocol
 
+@testable import Replication
 @testable import Simulation
 
 /// Full, hanging and lying disks under the real journal and replica (specs/0004-journal.md, "When a disk fails").
@@ -83,9 +83,14 @@ import WireProtocol
         #expect(scene.write("k", "1", atMost: .seconds(8)) == nil)
         #expect(scene.told("a ALERT disk server=a problem=stuck"))
         #expect(scene.active?.machine == "a")
+        // What comes now is not let in: it is known that it would only wait.
+        let queued = scene.world.server("a").replica?.state.position
+        #expect(scene.write("l", "1", atMost: .seconds(1)) == nil, "its refusal stands behind what waits")
+        #expect(scene.world.server("a").replica?.state.position == queued)
         scene.world.server("a").isDiskHeld = false
         scene.run(.seconds(2))
         #expect(scene.read("k")?.pairs.count == 1)
+        #expect(scene.read("l")?.pairs.isEmpty == true)
     }
 
     /// A failed write or sync is not tried again: the server ends, and the other one takes over.
@@ -172,6 +177,124 @@ import WireProtocol
         #expect(scene.run { scene.isRedundant })
         #expect(scene.active?.machine == "a")
         #expect(scene.told("b ALERT repaired"))
+    }
+
+    /// Changes a bit in both copies of a durable record.
+    private func damageRecord(_ name: String, of server: ServerHost) throws {
+        let size = try #require(server.storage.disk.contents(of: name)?.count)
+        for copy in 0...1 { server.storage.disk.flip(bit: (copy * size / 2 + 20) * 8, of: name) }
+        server.isDamaged = true
+    }
+
+    /// Nobody knows what a damaged mark said: the worse is believed.
+    @Test func aCopyWhoseMarkIsDamagedIsSuspect() throws {
+        let scene = DiskScene(seed: 13)
+        let b = scene.world.server("b")
+        scene.write("k", "1")
+        scene.run(.seconds(1))
+        for server in scene.world.servers { server.crash() }
+        var mark = try DurableRecord(storage: b.storage.disk, name: "copy")
+        try DurableCopy.write(isSuspect: true, to: &mark)
+        try damageRecord("copy.record", of: b)
+        b.start()
+        scene.run(.seconds(3))
+        #expect(scene.told("b ALERT corruption"))
+        #expect(scene.active == nil)
+        scene.world.server("a").start()
+        #expect(scene.run { scene.isRedundant })
+        #expect(scene.told("b ALERT repaired"))
+        #expect(scene.world.watch.violations == [])
+    }
+
+    /// A server that has lost its last record of the switch does not found a cluster, though nobody contradicts it.
+    @Test func aServerWithoutItsRecordFoundsNothing() throws {
+        let scene = DiskScene(seed: 14)
+        let b = scene.world.server("b")
+        scene.write("k", "1")
+        scene.run(.seconds(1))
+        for server in scene.world.servers { server.crash() }
+        scene.world.proxy.crash()
+        scene.world.proxy.wipe()
+        scene.world.proxy.start()
+        try damageRecord("member.record", of: b)
+        b.start()
+        scene.run(.seconds(3))
+        #expect(scene.told("b ALERT corruption"))
+        #expect(scene.world.proxy.durable == nil)
+        // Nor after another start, when nothing looks damaged any more.
+        b.crash()
+        b.start()
+        scene.run(.seconds(3))
+        #expect(scene.world.proxy.durable == nil && scene.active == nil)
+    }
+
+    /// The active server says to b's heartbeat that its copy has another digest.
+    private func makeDiffer(_ b: ServerHost) throws {
+        let replica = try #require(b.replica)
+        let peer = try #require(replica.passive?.heartbeats)
+        let word = Heartbeat(index: replica.state.position.index, digest: ~replica.state.space.digest.value)
+        let epoch = try #require(replica.passive?.target.epoch)
+        b.happened(.peerFrame(peer, word.frame(.heartbeatReply, epoch: epoch, sequence: RequestSequence(1))))
+    }
+
+    /// That a copy differs is on the disk at once: whatever else ends at that moment, it is not served.
+    @Test func aCopyThatDiffersIsSuspectOverARestart() throws {
+        let scene = DiskScene(seed: 10)
+        let (a, b) = (scene.world.server("a"), scene.world.server("b"))
+        scene.write("k", "1")
+        scene.run(.seconds(1))
+        a.crash()
+        try makeDiffer(b)
+        #expect(scene.told("b ALERT divergence"))
+        b.crash()
+        #expect(scene.world.proxy.durable?.story == "epoch 1 a [a,b]", "the proxy does not know of it yet")
+        b.start()
+        scene.run(.seconds(3))
+        #expect(scene.active == nil)
+        #expect(scene.told("proxy ALERT copy-lost server=b"))
+        a.start()
+        #expect(scene.run { scene.isRedundant })
+        #expect(scene.active?.machine == "a")
+    }
+
+    /// A copy that was made anew is as good as any, over a restart too.
+    @Test func aRepairedCopyIsSoundOverARestart() throws {
+        let scene = DiskScene(seed: 11)
+        let (a, b) = (scene.world.server("a"), scene.world.server("b"))
+        scene.write("k", "1")
+        scene.run(.seconds(1))
+        try makeDiffer(b)
+        #expect(scene.run { scene.told("b ALERT repaired") && scene.isRedundant })
+        for server in [a, b] { server.crash() }
+        b.start()
+        #expect(scene.run { scene.active?.machine == "b" })
+        #expect(scene.differences(on: b) == [])
+        #expect(scene.world.watch.violations == [])
+    }
+
+    /// So is one that an operator has decided to trust.
+    @Test func aTrustedCopyIsSoundOverARestart() throws {
+        let scene = DiskScene(seed: 12)
+        let (a, b) = (scene.world.server("a"), scene.world.server("b"))
+        scene.write("k", "1")
+        scene.run(.seconds(1))
+        a.crash()
+        try makeDiffer(b)
+        scene.run(.seconds(1))
+        #expect(scene.active == nil)
+        let console = Console(scene.world)
+        console.command(
+            "switchover",
+            .object([
+                .init(name: Array("to".utf8), value: .string("b")),
+                .init(name: Array("acceptDataLoss".utf8), value: .boolean(true)),
+            ]))
+        #expect(scene.run { scene.active?.machine == "b" })
+        #expect(scene.told("b ALERT copy-trusted server=b"))
+        b.crash()
+        b.start()
+        #expect(scene.run { scene.active?.machine == "b" })
+        #expect(scene.differences(on: b) == [])
     }
 
     // MARK: Coming back

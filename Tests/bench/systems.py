@@ -14,6 +14,7 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "support"))
 
+from compiler import compile_c
 from daemon import ROOT, SuiteError, _die_with_parent, free_port, program, wait_until
 from suite import Suite
 
@@ -373,20 +374,10 @@ def require_anchors():
 def build_tools(folder):
     """Compiles the C programs beside this file."""
     folder.mkdir(parents=True, exist_ok=True)
-    compiler = next((path for path in map(shutil.which, ("cc", "gcc", "clang")) if path), None)
-    if compiler is None:
-        swift = shutil.which("swift")
-        beside = Path(swift).resolve().parent / "clang" if swift else None
-        if beside is None or not beside.exists():
-            raise SuiteError("there is no C compiler: install gcc or clang")
-        compiler = str(beside)
     for name in ("load", "relay"):
         output = folder / name
         sources = [HERE / f"{name}.c", HERE / "wire.h"]
         if output.exists() and all(output.stat().st_mtime >= source.stat().st_mtime for source in sources):
             continue
-        done = subprocess.run([compiler, "-O2", "-Wall", "-Wextra", "-o", str(output), str(sources[0]), "-lm"],
-                              capture_output=True, text=True, check=False)
-        if done.returncode != 0:
-            raise SuiteError(f"{name}.c does not compile: {done.stderr[-1000:]}")
+        compile_c(sources[0], output, "-lm")
     return folder

@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""Disks of real servers: full ones (on a small tmpfs), damaged files at the start and while running, returns after kill -9.
+"""Disks of real servers: full ones (on a small tmpfs), failing and hanging ones, damaged files, returns after kill -9.
 
 ROUNDS=N kills in the loop at the end (8 where it is not set). The checks with a full disk need root, for the tmpfs.
 """
@@ -18,6 +18,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parent))
 
 from checks import Skipped, expect, expect_equal, run_checks
 from daemon import wait_until
+from disk_faults import DiskFaults
 from load import Load
 from suite import Suite
 from takeover import verify_both_copies
@@ -262,6 +263,88 @@ def check_both_damaged():
         with connect(suite) as client:
             expect_equal(keys_of(client, "x"), [], "pairs of the lost copies")
             put_many(client, "y", 3)
+
+
+def check_failed_sync_of_the_active():
+    """a sync of the active server fails: it ends with exit code 1 and is replaced; nothing that was answered is lost"""
+    failed_sync("a")
+
+
+def check_failed_sync_of_the_passive():
+    """a sync of the passive server fails: it ends with exit code 1, and the active one goes on alone; nothing is lost"""
+    failed_sync("b")
+
+
+def failed_sync(name):
+    other = "b" if name == "a" else "a"
+    with Suite(servers=2, start=False) as suite:
+        faults = DiskFaults(suite)
+        suite.start_all()
+        expect_equal(suite.active(), "a", "the active server")
+        with Load(suite, 3, rate=1500) as load:
+            load.wait_flowing()
+            mark = suite.mark()
+            suite.daemons[name].may_end = True
+            faults.fail(name)
+            expect_equal(suite.daemons[name].wait(), 1, "the exit code after a failed sync")
+            alert = suite.wait_alert("disk", names=[name], since=mark)
+            expect("sync" in alert.fields.get("reason", ""), f"the alert says what failed: {alert.text}")
+            if name == "a":
+                suite.wait_alert("takeover", names=[other], since=mark)
+            suite.wait_alert("not-redundant", names=[other], since=mark)
+            load.wait_flowing()
+            faults.mend()
+            suite.start(name)
+            suite.wait_redundant()
+            expect_equal(suite.active(), other, "the active server; there is no failback")
+            load.wait_flowing()
+        verify_both_copies(suite, load)
+
+
+def check_hanging_disk_of_the_active():
+    """the active server's disk hangs: it steps aside, and comes back when it is well; nothing that was answered is lost"""
+    with Suite(servers=2, start=False) as suite:
+        faults = DiskFaults(suite)
+        suite.start_all()
+        expect_equal(suite.active(), "a", "the active server")
+        with Load(suite, 3, rate=1500) as load:
+            load.wait_flowing()
+            mark = suite.mark()
+            faults.hang("a")
+            alert = suite.wait_alert("disk", names=["a"], since=mark)
+            expect_equal(alert.fields.get("problem"), "stuck", "what the alert says")
+            suite.wait_alert("stepping-aside", names=["a"], since=mark)
+            suite.wait_alert("takeover", names=["b"], since=mark)
+            load.wait_flowing()
+            time.sleep(1.0)
+            expect_equal(suite.active(), "b", "the active server while the disk hangs")
+            faults.mend()
+            suite.wait_alert("disk-restored", names=["a"], since=mark)
+            suite.wait_redundant()
+            expect_equal(suite.active(), "b", "the active server; there is no failback")
+            load.wait_flowing()
+        verify_both_copies(suite, load)
+
+
+def check_hanging_disk_of_the_passive():
+    """the passive server's disk hangs: it leaves, and comes back when it is well; nothing that was answered is lost"""
+    with Suite(servers=2, start=False) as suite:
+        faults = DiskFaults(suite)
+        suite.start_all()
+        expect_equal(suite.active(), "a", "the active server")
+        with Load(suite, 3, rate=1500) as load:
+            load.wait_flowing()
+            mark = suite.mark()
+            faults.hang("b")
+            suite.wait_alert("not-redundant", names=["a"], since=mark)
+            suite.wait_alert("disk", names=["b"], since=mark)
+            load.wait_flowing()
+            faults.mend()
+            suite.wait_alert("disk-restored", names=["b"], since=mark)
+            suite.wait_redundant()
+            expect_equal(suite.active(), "a", "the active server")
+            load.wait_flowing()
+        verify_both_copies(suite, load)
 
 
 def check_record_and_a_members_data_lost():
