@@ -14,6 +14,8 @@ public final class InMemoryStorage: Storage {
         public var syncsUntilFailure: Int?
         /// After so many successful calls (0: at once) every write fails.
         public var writesUntilFailure: Int?
+        /// Files whose names begin so cannot be removed.
+        public var irremovable: String?
 
         public init() {}
     }
@@ -158,6 +160,7 @@ public final class InMemoryStorage: Storage {
 
     public func remove(_ name: String) throws(StorageError) {
         try result(.remove, name) { disk -> Result<Void, Reason> in
+            if let kept = disk.faults.irremovable, name.hasPrefix(kept) { return .failure(.inputOutput) }
             guard disk.names.removeValue(forKey: name) != nil else { return .failure(.notFound) }
             disk.nameVersions.append(disk.names)
             return .success(())

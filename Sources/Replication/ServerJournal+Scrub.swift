@@ -49,9 +49,18 @@ extension ServerJournal {
 
     private func beginPass() {
         let record = member
-        process.perform(.reads, { (try? record.isIntact()) ?? true }) { [weak self] isIntact in
+        process.perform(
+            .reads,
+            { () -> Result<Bool, JournalError> in
+                do throws(JournalError) { return .success(try record.isIntact()) } catch { return .failure(error) }
+            }
+        ) { [weak self] result in
             guard let self else { return }
-            if !isIntact, self.member.generation == record.generation { self.mendRecord() }
+            switch result {
+            case .success(true): break
+            case .success(false): if self.member.generation == record.generation { self.mendRecord() }
+            case .failure(let error): self.onWarning?("not-scrubbed", "\(error)")
+            }
             self.scrub.pass = self.writer.scrub(snapshot: self.snapshot == .zero ? nil : self.snapshot)
             self.scrubOn(after: Self.scrubPause)
         }
@@ -105,7 +114,7 @@ extension ServerJournal {
         let storage = storage
         // Kept for whoever wants to know; where that fails the file goes.
         for file in files where writer.uses(file: file) {
-            process.perform(.bulk, { (try? storage.setAside(file)) != nil }) { _ in }
+            tidy { () throws(StorageError) in try storage.setAside(file) }
         }
         release(retaining: 0)
         guard !files.contains(where: { writer.uses(file: $0) }) else { return }

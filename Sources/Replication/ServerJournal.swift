@@ -56,6 +56,8 @@ package final class ServerJournal {
     /// A file was found damaged, or is mended: its name and what was found.
     package var onDamage: ((String, String) -> Void)?
     package var onMended: ((String) -> Void)?
+    /// Something went wrong that does no harm yet: the event's name, and what happened in words.
+    package var onWarning: ((String, String) -> Void)?
     package var onRewound: ((ReplicatedState?) -> Void)?
     /// The disk cannot be trusted any more: what happened, in words. The server must end.
     package var onFailure: ((String) -> Void)?
@@ -308,8 +310,23 @@ package final class ServerJournal {
             covered = min(covered, neededAfter)
         }
         guard let removal = writer.releaseSegments(coveredBy: covered, retaining: bytes) else { return }
-        // Files that stay behind cost room, no more: recovery takes them.
-        process.perform(.bulk, { (try? removal.perform()) != nil }) { _ in }
+        remove(removal)
+    }
+
+    /// Files that stay behind cost room, no more: recovery takes them.
+    private func remove(_ removal: RemovalRequest) { tidy { () throws(StorageError) in try removal.perform() } }
+
+    /// Does what may fail, but not unsaid.
+    func tidy(_ work: @escaping @Sendable () throws(StorageError) -> Void) {
+        process.perform(
+            .bulk,
+            { () -> StorageError? in
+                do throws(StorageError) { try work() } catch { return error }
+                return nil
+            }
+        ) { [weak self] error in
+            if let error { self?.onWarning?("not-tidied", "\(error)") }
+        }
     }
 
     // MARK: Another log in place of this one
@@ -356,7 +373,7 @@ package final class ServerJournal {
                 try written.get()
                 guard let result else { return }
                 let removal = try self.writer.completeReset(result)
-                self.process.perform(.bulk, { (try? removal.perform()) != nil }) { _ in }
+                self.remove(removal)
                 self.bytesSinceSnapshot = 0
                 self.snapshot = state.position
                 self.noteReplacement()
@@ -416,7 +433,7 @@ package final class ServerJournal {
             }
             do throws(JournalError) {
                 let removal = try self.writer.completeTruncation(truncated)
-                self.process.perform(.bulk, { (try? removal.perform()) != nil }) { _ in }
+                self.remove(removal)
                 self.endRewind(state)
             } catch {
                 if error.isDiskFull { self.endRewind(nil) } else { self.onFailure?("\(error)") }

@@ -148,14 +148,9 @@ final class ProxyProcess {
     ///
     /// - Returns: the process's exit code.
     func run() -> Int32 {
-        for signal in [Signal.terminate, .interrupt] {
-            if let handler = try? SignalHandler(on: loop, signal, { [unowned self] in self.happened(.terminated) }) {
-                signals.append(handler)
-            }
-        }
-        if let handler = try? SignalHandler(on: loop, .hangUp, { [unowned self] in self.logger.reopen() }) {
-            signals.append(handler)
-        }
+        signals = SignalHandler.ofDaemon(
+            on: loop, logger, reopening: { [unowned self] in self.logger.reopen() },
+            ending: { [unowned self] in self.happened(.terminated) })
         let ticker = Timer(on: loop) { [unowned self] in self.happened(.tick) }
         ticker.schedule(after: RouterSettings.tick, repeatingEvery: RouterSettings.tick)
         self.ticker = ticker

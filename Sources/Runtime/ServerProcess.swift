@@ -79,6 +79,9 @@ final class ServerProcess {
         journal.onMended = { [unowned self] file in
             self.logger.log(.alert, "repaired", [server, ("file", file), ("from", "memory")])
         }
+        journal.onWarning = { [unowned self] event, what in
+            self.logger.log(.warning, event, [server, ("reason", what)])
+        }
         journal.onDisk = { [unowned self] in self.happened(.disk($0)) }
         journal.onRead = { [unowned self] in self.happened(.journalRead($0, $1)) }
         journal.onRewound = { [unowned self] in self.happened(.rewound($0)) }
@@ -87,14 +90,9 @@ final class ServerProcess {
             // What was written may or may not be durable: this copy is not used any further, the other takes over.
             self.end(.failed("the data directory \(self.options.data) cannot be written: \(reason)"))
         }
-        for signal in [Signal.terminate, .interrupt] {
-            if let handler = try? SignalHandler(on: loop, signal, { [unowned self] in self.end(.shutdown) }) {
-                signals.append(handler)
-            }
-        }
-        if let handler = try? SignalHandler(on: loop, .hangUp, { [unowned self] in self.logger.reopen() }) {
-            signals.append(handler)
-        }
+        signals = SignalHandler.ofDaemon(
+            on: loop, logger, reopening: { [unowned self] in self.logger.reopen() },
+            ending: { [unowned self] in self.end(.shutdown) })
         loop.afterEvents { [unowned self] in self.flush() }
         let ticker = Timer(on: loop) { [unowned self] in self.happened(.tick) }
         let period = min(options.heartbeatInterval / 4, ServerProcess.longestTick)

@@ -67,3 +67,22 @@ package final class SignalHandler: LoopHandle {
 
     override func loopIsClosing() { close() }
 }
+
+extension SignalHandler {
+    /// What a daemon does on signals. A signal that cannot be handled is told: it then does what it does by default.
+    static func ofDaemon(
+        on loop: EventLoop, _ logger: Logger, reopening: @escaping () -> Void, ending: @escaping () -> Void
+    ) -> [SignalHandler] {
+        Signal.allCases.compactMap { signal in
+            let callback =
+                switch signal {
+                case .terminate, .interrupt: ending
+                case .hangUp: reopening
+                }
+            do throws(SystemError) { return try SignalHandler(on: loop, signal, callback) } catch {
+                logger.log(.warning, "signal-not-handled", [("signal", "\(signal)"), ("reason", "\(error)")])
+                return nil
+            }
+        }
+    }
+}

@@ -188,6 +188,7 @@ package final class ServerHost {
             world.tell("\(machine) ALERT corruption file=\(file) reason=\(what)")
         }
         journal.onMended = { [unowned self] in world.tell("\(machine) ALERT repaired file=\($0)") }
+        journal.onWarning = { [unowned self] in world.tell("\(machine) WARN \($0) reason=\($1)") }
         journal.onFailure = { [unowned self] in journalFailed($0) }
     }
 
@@ -252,6 +253,7 @@ package final class ServerHost {
         journal?.onRewound = nil
         journal?.onDamage = nil
         journal?.onMended = nil
+        journal?.onWarning = nil
         journal?.onFailure = nil
     }
 

@@ -108,6 +108,25 @@ import WireProtocol
         #expect(scene.world.watch.violations == [])
     }
 
+    /// Files that cannot be removed cost room, and a line in the log; the server goes on, over a restart too.
+    @Test func aFileThatCannotBeRemovedIsToldOf() {
+        let scene = DiskScene(seed: 15)
+        let a = scene.world.server("a")
+        var faults = InMemoryStorage.Faults()
+        faults.irremovable = "log-"
+        a.storage.disk.setFaults(faults)
+        for number in 0..<30 { #expect(scene.write("k\(number % 3)", Self.large + "\(number)")?.status == .ok) }
+        scene.run(.seconds(2))
+        #expect(scene.told("a WARN not-tidied reason="))
+        #expect(scene.active?.machine == "a" && scene.isRedundant)
+        a.mend()
+        for server in scene.world.servers { server.crash() }
+        for server in scene.world.servers { server.start() }
+        #expect(scene.run { scene.isRedundant })
+        for server in scene.world.servers { #expect(scene.differences(on: server) == []) }
+        #expect(scene.world.watch.violations == [])
+    }
+
     // MARK: Copies that are lost
 
     private func damageLog(_ server: ServerHost) {
