@@ -219,9 +219,15 @@ enum DiskStep: Sendable {
 public struct SyncRequest: Sendable {
     let storage: any Storage
     let steps: [DiskStep]
-    let isSyncing: Bool
+    /// Whether it waits for the disk, not only for the system's memory.
+    public let isSyncing: Bool
     let through: LogPosition
     let generation: UInt64
+
+    /// What is written, in bytes.
+    public var byteCount: Int {
+        steps.reduce(0) { if case .write(_, _, let bytes) = $1 { $0 + bytes.count } else { $0 } }
+    }
 
     /// Blocks until the entries are written, and durable where that was asked for. To be called once; the result goes to
     /// `JournalWriter.completeSync`.

@@ -46,6 +46,12 @@ package final class ServerJournal {
     static let retryInterval = Duration.milliseconds(500)
     /// A write or sync that takes longer than this counts as one that hangs.
     package static let patience = Duration.seconds(3)
+    /// A write that is not synced goes to the system's memory, which takes less time than telling another thread of it.
+    /// Where one took longer than this all the same, …
+    static let longestWrite = Duration.milliseconds(2)
+    /// … the next ones are left to the thread for so long: the loop must not wait for a disk.
+    static let slowness = Duration.seconds(2)
+    static let maximumBytesOnTheSpot = 262_144
     /// How much log is kept for a follower that takes a snapshot or reads, beyond what is kept anyway.
     package static let maximumPinnedBytes = 8 << 30
 
@@ -77,6 +83,7 @@ package final class ServerJournal {
     private var queueBegin = 0
     private var isGroupUnderWay = false
     private var groupBegan = Instant(nanoseconds: 0)
+    private var writesElsewhereUntil = Instant(nanoseconds: .min / 2)
     private var isSyncDue = false
     private var isHanging = false
     private var isFull = false
@@ -214,15 +221,24 @@ package final class ServerJournal {
         isSyncDue = false
         isGroupUnderWay = true
         groupBegan = process.now
-        process.perform(.commits, { request.perform() }) { [weak self] result in
-            guard let self else { return }
-            self.isGroupUnderWay = false
-            self.isHanging = false
-            guard let durable = self.attempt({ () throws(JournalError) in try self.writer.completeSync(result) })
-            else { return }
-            self.onDurable?(self.policy == .always ? durable.index : self.writer.written.index)
-            self.pump()
+        if !request.isSyncing, request.byteCount <= Self.maximumBytesOnTheSpot, groupBegan >= writesElsewhereUntil {
+            let result = request.perform()
+            let now = process.now
+            if now.duration(since: groupBegan) > Self.longestWrite {
+                writesElsewhereUntil = now.advanced(by: Self.slowness)
+            }
+            groupEnded(result)
+            return
         }
+        process.perform(.commits, { request.perform() }) { [weak self] result in self?.groupEnded(result) }
+    }
+
+    private func groupEnded(_ result: SyncResult) {
+        isGroupUnderWay = false
+        isHanging = false
+        guard let durable = attempt({ () throws(JournalError) in try writer.completeSync(result) }) else { return }
+        onDurable?(policy == .always ? durable.index : writer.written.index)
+        pump()
     }
 
     /// Has the next segment zeroed before it is needed, so that no entry waits for that.
