@@ -144,10 +144,9 @@ public struct DurableCopy {
         var bytes = 0
         while let found = try cursor.next() {
             bytes += found.payload.count
-            do throws(DecodingError) {
-                let entry = try LogEntry(decoding: found.payload[...])
-                do throws(ReplicatedState.ApplyError) { try state.apply(entry) } catch { throw .invalid("entry") }
-            } catch { throw .corrupt(Finding(.badRecordBody, index: found.position.index)) }
+            do throws(EntryError) { try state.apply(encoded: found.payload[...]) } catch {
+                throw .corrupt(Finding(.badRecordBody, index: found.position.index))
+            }
         }
         return bytes
     }

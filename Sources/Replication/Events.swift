@@ -25,7 +25,8 @@ public enum Event: Sendable {
     /// The connection to the proxy's servers' SAP stands.
     case proxyConnected
     case proxyLost
-    case proxyFrame(Frame)
+    /// What came from the proxy in one read.
+    case proxyFrames(FrameRun)
     /// A server has connected to this one.
     case peerAccepted(PeerID)
     case peerFrame(PeerID, Frame)
@@ -68,7 +69,7 @@ public enum Action: Sendable {
     case readJournal(PeerID, after: LogPosition, bytes: Int)
     /// Drop all entries after this position, durably, and report ``Event/rewound(_:)``.
     case rewind(to: LogPosition)
-    case sendToProxy(Frame)
+    case sendToProxy(FrameRun)
     /// Close the connection to the proxy and connect anew.
     case reconnectToProxy
     case sendToPeer(PeerID, Frame)
@@ -86,6 +87,14 @@ public enum Action: Sendable {
     case passiveMissing
     /// Leave: the space is final.
     case finish(Ending)
+}
+
+extension Event {
+    public static func proxyFrame(_ frame: Frame) -> Event { .proxyFrames(FrameRun(frame)) }
+}
+
+extension Action {
+    static func sendToProxy(_ frame: Frame) -> Action { .sendToProxy(FrameRun(frame)) }
 }
 
 /// An entry with its bytes, so that it is encoded once for the journal and all peers.

@@ -12,8 +12,11 @@ struct Active: Sendable {
     var tail: LogTail
     /// Every server that must hold an entry holds all up to here.
     var commit: LogIndex
-    /// Answers in their order, each waiting for the entry that it depends on.
-    var outbox = Outbox()
+    /// Answers that are ready, each waiting for the entry that it depends on: clients get them in the order in which the
+    /// requests took effect.
+    var outbox = FrameQueue()
+    /// Updates of one pair each that came together; empty between two steps.
+    var gathered = PairRequests()
     /// States of which snapshots were on their way when the connection broke: they go on where they stopped.
     var paused: [NodeID: PausedSnapshot] = [:]
     /// Members of the in-sync set that are not connected, and since when.
@@ -26,33 +29,6 @@ struct Active: Sendable {
     var doubt: Replica.Doubt?
     /// When the server has to be gone, once it is shutting down.
     var stopping: Instant?
-}
-
-/// Answers that are ready but may not be sent before the log is committed up to an index. First in, first out, so clients
-/// get their answers in the order in which the requests took effect.
-struct Outbox: Sendable {
-    private var waiting: [(index: LogIndex, frame: Frame)] = []
-    private var begin = 0
-
-    var isEmpty: Bool { begin == waiting.count }
-
-    mutating func append(_ frame: Frame, after index: LogIndex) { waiting.append((index, frame)) }
-
-    /// Hands over every frame that waits for nothing any more.
-    mutating func release(committed: LogIndex, to actions: inout [Action]) {
-        while begin < waiting.count, waiting[begin].index <= committed {
-            actions.append(.sendToProxy(waiting[begin].frame))
-            waiting[begin].frame.payload = []
-            begin += 1
-        }
-        if begin == waiting.count {
-            waiting.removeAll(keepingCapacity: waiting.capacity <= 65_536)
-            begin = 0
-        } else if begin > 1_024, begin > waiting.count / 2 {
-            waiting.removeSubrange(..<begin)
-            begin = 0
-        }
-    }
 }
 
 extension Replica {
@@ -123,11 +99,13 @@ extension Replica {
             time: max(state.time, moment.wallMilliseconds), body: body)
         let bytes = entry.encoded[...]
         do throws(ReplicatedState.ApplyError) {
-            try take(entry, bytes: bytes)
+            try state.apply(entry)
         } catch {
             preconditionFailure("an effect decided on this very state does not fit it: \(error)")
         }
-        active?.tail.append(JournalEntry(position: entry.position, bytes: bytes))
+        let logged = JournalEntry(position: entry.position, bytes: bytes)
+        unjournaled.append(logged)
+        active?.tail.append(logged)
         if case .update(let update) = body, active?.searches.isEmpty == false {
             active?.searches.note(update.effects)
         }
@@ -135,14 +113,74 @@ extension Replica {
 
     // MARK: Requests
 
-    /// Carries out a request that the proxy relays, and queues its answer.
+    /// Carries out requests that the proxy relays, and queues their answers. Updates of one pair each that follow each
+    /// other become one entry of the log.
+    mutating func serve(_ run: FrameRun) {
+        for frame in run {
+            if gather(frame) { continue }
+            carryOutGathered()
+            // After a frame that ends the connection nothing counts any more.
+            guard proxy != .down, !isFinished else { return }
+            receiveFromProxy(frame)
+        }
+        carryOutGathered()
+    }
+
+    private mutating func gather(_ frame: Frame) -> Bool {
+        guard frame.type == .request, let epoch = active?.epoch, frame.header.epoch == epoch,
+            frame.header.connection != .none
+        else { return false }
+        if active?.gathered.add(frame, rule: state.space.rule) == true { return true }
+        guard active?.gathered.isEmpty == false else { return false }
+        // There may be no room for it.
+        carryOutGathered()
+        return active?.gathered.add(frame, rule: state.space.rule) == true
+    }
+
+    /// Carries out the gathered updates in one go from the requests' bytes to the log's. One that cannot be taken as it is
+    /// goes the long way, in its turn.
+    private mutating func carryOutGathered() {
+        guard var gathered = active?.gathered, !gathered.isEmpty else { return }
+        // Moved out, so that it is not copied when it is emptied.
+        active?.gathered = PairRequests(capacity: 0)
+        let time = max(state.time, moment.wallMilliseconds)
+        gathered.forEach { _, update in state.space.prefetch(update.key) }
+        gathered.forEach { _, update in state.space.prefetchPairs(update.key) }
+        var first = 0
+        gathered.forEach { number, update in
+            let header = gathered.items[number].frame.header
+            if active?.searches.isEmpty == true, active?.stopping == nil, disk == .well,
+                state.sessions.isFresh(header.sequence, in: header.session), state.apply(update, time: time)
+            {
+                respond(header, Replica.plainAnswer, flags: .first, after: state.position.index.next)
+                return
+            }
+            log(gathered, first..<number, time: time)
+            first = number + 1
+            serve(gathered.items[number].frame)
+        }
+        log(gathered, first..<gathered.items.count, time: time)
+        gathered.removeAll()
+        active?.gathered = gathered
+    }
+
+    /// Puts updates that were applied at the log's end, as one entry.
+    private mutating func log(_ gathered: PairRequests, _ range: Range<Int>, time: Int64) {
+        guard let epoch = active?.epoch, !range.isEmpty else { return }
+        let position = LogPosition(epoch: epoch, index: state.position.index.next)
+        let entry = JournalEntry(position: position, bytes: gathered.entry(range, at: position, time: time)[...])
+        state.finish(position, time: time)
+        unjournaled.append(entry)
+        active?.tail.append(entry)
+    }
+
+    /// Carries out one request, and queues its answer.
     mutating func serve(_ frame: Frame) {
         guard let epoch = active?.epoch, frame.header.epoch == epoch else {
             log(.warn, "stale-request", [.init("epoch", frame.header.epoch.number)])
             return
         }
-        if updatePair(frame, epoch) || getPair(frame) { return }
-        serveAny(frame)
+        if !getPair(frame) { serveAny(frame) }
     }
 
     /// Answers a GET of one key by looking it up.
@@ -161,36 +199,8 @@ extension Replica {
                 return joined.contains(UInt8(ascii: "\n")) ? nil : Answer.payloadBytes(key: key, value: value)
             }
         }
-        respond(frame, payload.flatMap { $0?[...] } ?? Replica.plainAnswer, flags: .first)
-        return true
-    }
-
-    /// Carries out a PUT or POST of one pair that can be taken as it is: in one go from the request's bytes to the log's.
-    ///
-    /// - Returns: false where it is anything else, or may not be carried out; nothing has been done then.
-    private mutating func updatePair(_ frame: Frame, _ epoch: Epoch) -> Bool {
-        let header = frame.header
-        guard header.connection != .none, active?.searches.isEmpty == true, active?.stopping == nil, disk == .well,
-            state.sessions.isFresh(header.sequence, in: header.session)
-        else { return false }
-        let position = LogPosition(epoch: epoch, index: state.position.index.next)
-        let time = max(state.time, moment.wallMilliseconds)
-        guard
-            let entry = PairEntry(
-                request: frame.payload, header: header, rule: state.space.rule, position: position, time: time)
-        else { return false }
-        let fits = entry.bytes.withUnsafeBytes { bytes in
-            let update = ReplicatedState.PairUpdate(
-                session: header.session, sequence: header.sequence, lowWater: header.lowWater,
-                replaces: entry.replaces, key: UnsafeRawBufferPointer(rebasing: bytes[entry.key]),
-                value: UnsafeRawBufferPointer(rebasing: bytes[entry.value]))
-            return state.apply(update, at: position, time: time)
-        }
-        guard fits else { return false }
-        let logged = JournalEntry(position: position, bytes: entry.bytes[...])
-        unjournaled.append(logged)
-        active?.tail.append(logged)
-        respond(frame, Replica.plainAnswer, flags: .first)
+        respond(
+            header, payload.flatMap { $0?[...] } ?? Replica.plainAnswer, flags: .first, after: state.position.index)
         return true
     }
 
@@ -345,23 +355,27 @@ extension Replica {
             var flags: Header.Flags = []
             if position == 0 { flags.insert(.first) }
             if position < chunks.count - 1 { flags.insert(.more) }
-            respond(frame, chunk[...], flags: flags)
+            #if PLANTED_BUGS
+                if PlantedBug.readEarly.isOn, (try? Request(decoding: frame.payload))?.operatorName == "GET" {
+                    let early = Header(
+                        .response, flags: flags, session: frame.header.session, sequence: frame.header.sequence,
+                        epoch: frame.header.epoch, connection: frame.header.connection)
+                    actions.append(.sendToProxy(FrameRun(Frame(early, payload: chunk))))
+                    continue
+                }
+            #endif
+            respond(frame.header, chunk[...], flags: flags, after: state.position.index)
         }
     }
 
-    private mutating func respond(_ frame: Frame, _ payload: ArraySlice<UInt8>, flags: Header.Flags) {
+    private mutating func respond(
+        _ request: Header, _ payload: ArraySlice<UInt8>, flags: Header.Flags, after index: LogIndex
+    ) {
         guard let epoch = active?.epoch else { return }
-        let request = frame.header
         let header = Header(
             .response, flags: flags, session: request.session, sequence: request.sequence, epoch: epoch,
             connection: request.connection)
-        #if PLANTED_BUGS
-            if PlantedBug.readEarly.isOn, (try? Request(decoding: frame.payload))?.operatorName == "GET" {
-                actions.append(.sendToProxy(Frame(header, payload: payload)))
-                return
-            }
-        #endif
-        active?.outbox.append(Frame(header, payload: payload), after: state.position.index)
+        active?.outbox.append(header, payload: payload, after: index)
     }
 
     // MARK: Commit
@@ -401,7 +415,7 @@ extension Replica {
         advanceCommit()
         guard let commit = active?.commit else { return }
         if proxy == .registered {
-            active?.outbox.release(committed: commit, to: &actions)
+            if let run = active?.outbox.release(committed: commit) { actions.append(.sendToProxy(run)) }
         }
         trimTail()
         finishShutdownIfDone()
@@ -423,7 +437,7 @@ extension Replica {
     /// The proxy connection is gone: the answers on their way were for nobody, and the requests will come again.
     mutating func requestsLost() {
         abandonSearches()
-        active?.outbox = Outbox()
+        active?.outbox = FrameQueue()
     }
 
     private mutating func finishShutdownIfDone() {

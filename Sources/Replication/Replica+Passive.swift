@@ -207,22 +207,14 @@ extension Replica {
         partialSnapshot = nil
         if append.entries.isEmpty { acknowledge() }
         for bytes in append.entries {
-            if takePair(bytes) { continue }
-            do throws(DecodingError) {
-                let entry = try LogEntry(decoding: bytes)
-                do throws(ReplicatedState.ApplyError) {
-                    try take(entry, bytes: bytes)
-                    #if PLANTED_BUGS
-                        removeMore(entry)
-                    #endif
-                } catch {
-                    diverged("entry \(entry.position.index.number) does not fit: \(error)")
-                    return
-                }
-            } catch {
-                diverged("an entry cannot be read: \(error)")
+            do throws(EntryError) { try state.apply(encoded: bytes) } catch {
+                diverged("\(error)")
                 return
             }
+            #if PLANTED_BUGS
+                if let entry = try? LogEntry(decoding: bytes) { removeMore(entry) }
+            #endif
+            unjournaled.append(JournalEntry(position: state.position, bytes: bytes))
         }
         let heard = passive?.heardIndex ?? .zero
         passive?.heardIndex = max(heard, state.position.index)

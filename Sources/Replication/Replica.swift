@@ -120,9 +120,9 @@ public struct Replica {
         switch event {
         case .proxyConnected: registerWithProxy()
         case .proxyLost: proxyLost()
-        case .proxyFrame(let frame):
+        case .proxyFrames(let run):
             heardProxy()
-            receiveFromProxy(frame)
+            serve(run)
         case .peerAccepted(let peer): accepted(peer)
         case .peerFrame(let peer, let frame): receive(frame, from: peer)
         case .peerLost(let peer): peerLost(peer)
@@ -210,28 +210,6 @@ public struct Replica {
         }
         if proxy != .down { actions.append(.sendToProxy(Frame(Header(.holding)))) }
         acknowledge()
-    }
-
-    /// Appends an entry of the log to this copy.
-    mutating func take(_ entry: LogEntry, bytes: ArraySlice<UInt8>) throws(ReplicatedState.ApplyError) {
-        try state.apply(entry)
-        unjournaled.append(JournalEntry(position: entry.position, bytes: bytes))
-    }
-
-    /// The same for an entry that is an update of one pair, in its bytes.
-    ///
-    /// - Returns: false where it is not, or does not fit; nothing has changed then.
-    mutating func takePair(_ bytes: ArraySlice<UInt8>) -> Bool {
-        let position = bytes.withUnsafeBytes { bytes -> LogPosition? in
-            guard let entry = PairEntry.view(bytes) else { return nil }
-            let update = ReplicatedState.PairUpdate(
-                session: entry.session, sequence: entry.sequence, lowWater: entry.lowWater,
-                replaces: entry.replaces, key: entry.key, value: entry.value)
-            return state.apply(update, at: entry.position, time: entry.time) ? entry.position : nil
-        }
-        guard let position else { return false }
-        unjournaled.append(JournalEntry(position: position, bytes: bytes))
-        return true
     }
 
     mutating func nextSequence() -> RequestSequence {

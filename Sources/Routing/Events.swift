@@ -23,10 +23,12 @@ public struct StatusToken: Hashable, Sendable {
 /// What happens to the proxy. A client is known by the connection indicator that its requests are tagged with.
 public enum Event: Sendable {
     case clientConnected(ConnectionIndicator)
-    case clientFrame(ConnectionIndicator, Frame)
+    /// What came from a client in one read.
+    case clientFrames(ConnectionIndicator, FrameRun)
     case clientClosed(ConnectionIndicator)
     case serverConnected(ServerLink)
-    case serverFrame(ServerLink, Frame)
+    /// What came from a server in one read.
+    case serverFrames(ServerLink, FrameRun)
     case serverClosed(ServerLink)
     case operatorConnected(OperatorLink)
     case operatorFrame(OperatorLink, Frame)
@@ -42,12 +44,12 @@ public enum Event: Sendable {
 public enum Action: Sendable {
     /// Make the record durable before any later action; where that fails, the process must end.
     case persist(SwitchRecord)
-    case sendToClient(ConnectionIndicator, Frame)
+    case sendToClient(ConnectionIndicator, FrameRun)
     /// Close it when all that was sent has left.
     case closeClient(ConnectionIndicator)
     /// Stop, or go on, reading from a client that has too much on its way.
     case pauseClient(ConnectionIndicator, Bool)
-    case sendToServer(ServerLink, Frame)
+    case sendToServer(ServerLink, FrameRun)
     case closeServer(ServerLink)
     case sendToOperator(OperatorLink, Frame)
     case closeOperator(OperatorLink)
@@ -57,4 +59,20 @@ public enum Action: Sendable {
     case stopListening
     /// Everything is said: flush what is on its way, and end.
     case finish
+}
+
+extension Event {
+    public static func clientFrame(_ client: ConnectionIndicator, _ frame: Frame) -> Event {
+        .clientFrames(client, FrameRun(frame))
+    }
+
+    public static func serverFrame(_ link: ServerLink, _ frame: Frame) -> Event { .serverFrames(link, FrameRun(frame)) }
+}
+
+extension Action {
+    static func sendToClient(_ client: ConnectionIndicator, _ frame: Frame) -> Action {
+        .sendToClient(client, FrameRun(frame))
+    }
+
+    static func sendToServer(_ link: ServerLink, _ frame: Frame) -> Action { .sendToServer(link, FrameRun(frame)) }
 }

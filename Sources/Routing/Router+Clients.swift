@@ -19,19 +19,23 @@ extension Router {
         guard clients.count < settings.maximumClients else {
             refused += 1
             let message = "service refused: the limit of \(settings.maximumClients) clients is reached"
-            actions.append(.sendToClient(id, Refused(message: message).frame))
-            actions.append(.closeClient(id))
+            act(.sendToClient(id, Refused(message: message).frame))
+            act(.closeClient(id))
             return
         }
         clients[id.number] = Client()
         greeting.append((id, now))
     }
 
-    mutating func receive(_ frame: Frame, from id: ConnectionIndicator) {
+    mutating func receive(_ run: FrameRun, from id: ConnectionIndicator) {
+        for frame in run { receive(frame, of: run, from: id) }
+    }
+
+    private mutating func receive(_ frame: Frame, of run: FrameRun, from id: ConnectionIndicator) {
         guard let place = clients.place(of: id.number) else { return }
         let greeted = clients[at: place].greeted
         switch frame.type {
-        case .request where greeted: park(frame, id, place)
+        case .request where greeted: park(frame, of: run, id, place)
         case .hello where !greeted: greet(frame, id)
         default:
             dismiss(id, "a client may not send a frame of type \(frame.type) here")
@@ -44,7 +48,7 @@ extension Router {
             return
         }
         clients[id.number]?.greeted = true
-        actions.append(.sendToClient(id, Router.welcome(version).frame))
+        act(.sendToClient(id, Router.welcome(version).frame))
     }
 
     static func welcome(_ version: UInt8) -> Welcome {
@@ -55,12 +59,12 @@ extension Router {
 
     private mutating func dismiss(_ id: ConnectionIndicator, _ message: String) {
         log(.info, "client-dismissed", [.init("client", id.number), .init("reason", message)])
-        actions.append(.sendToClient(id, Refused(message: message).frame))
-        actions.append(.closeClient(id))
+        act(.sendToClient(id, Refused(message: message).frame))
+        act(.closeClient(id))
         closed(id)
     }
 
-    private mutating func park(_ frame: Frame, _ id: ConnectionIndicator, _ place: Int) {
+    private mutating func park(_ frame: Frame, of run: FrameRun, _ id: ConnectionIndicator, _ place: Int) {
         guard frame.header.session != .none else {
             dismiss(id, "a request must carry a session other than 0, or a retry of it could not be recognised")
             return
@@ -78,19 +82,19 @@ extension Router {
             return
         }
         lastOrder += 1
-        if let route, let epoch = record?.epoch { forward(frame, of: id, to: route, epoch: epoch) }
+        if let route, let epoch = record?.epoch { forward(frame, of: id, to: route, epoch: epoch, run.byteCount) }
         clients[at: place].requests.append(frame, order: lastOrder, since: now, wasSent: route != nil)
         waitingBytes += frame.payload.count
         updatePause(id, place)
     }
 
     private mutating func forward(
-        _ frame: Frame, of id: ConnectionIndicator, to link: ServerLink, epoch: Epoch
+        _ frame: Frame, of id: ConnectionIndicator, to link: ServerLink, epoch: Epoch, _ expected: Int = 0
     ) {
-        var tagged = frame
-        tagged.header.connection = id
-        tagged.header.epoch = epoch
-        actions.append(.sendToServer(link, tagged))
+        var tagged = frame.header
+        tagged.connection = id
+        tagged.epoch = epoch
+        pass(tagged, frame.payload, to: .server(link), expecting: expected)
     }
 
     /// A client that has as much on its way as it may is not read from: it is slowed down, not refused.
@@ -98,7 +102,7 @@ extension Router {
         let isFull = clients[at: place].isFull
         guard isFull != clients[at: place].isPaused else { return }
         clients[at: place].isPaused = isFull
-        actions.append(.pauseClient(id, isFull))
+        act(.pauseClient(id, isFull))
     }
 
     private mutating func remove(_ request: Int, of id: ConnectionIndicator, _ place: Int) {
@@ -109,7 +113,9 @@ extension Router {
     }
 
     /// The active server's response, or a part of it, goes to its client without the indicator.
-    mutating func relay(_ frame: Frame) {
+    ///
+    /// - Parameter expected: as in ``pass(_:_:to:expecting:)``.
+    mutating func relay(_ frame: Frame, _ expected: Int) {
         let id = frame.header.connection
         guard let place = clients.place(of: id.number),
             let request = clients[at: place].requests.place(of: frame.header.sequence),
@@ -118,9 +124,9 @@ extension Router {
             discarded += 1
             return
         }
-        var stripped = frame
-        stripped.header.connection = .none
-        actions.append(.sendToClient(id, stripped))
+        var stripped = frame.header
+        stripped.connection = .none
+        pass(stripped, frame.payload, to: .client(id), expecting: expected)
         if !frame.header.flags.contains(.more) { remove(request, of: id, place) }
     }
 
@@ -147,7 +153,7 @@ extension Router {
         waitingBytes -= client.requests.bytes
         if let route, let record, client.requests.places.contains(where: { client.requests[$0].wasSent }) {
             let cancel = Header(.cancel, epoch: record.epoch, connection: id)
-            actions.append(.sendToServer(route, Frame(cancel)))
+            act(.sendToServer(route, Frame(cancel)))
         }
     }
 
@@ -156,7 +162,7 @@ extension Router {
     ) {
         var response = Header(.response, flags: [.first], session: session, sequence: sequence)
         response.epoch = record?.epoch ?? .zero
-        actions.append(.sendToClient(id, Frame(response, payload: answer.payloadBytes)))
+        act(.sendToClient(id, Frame(response, payload: answer.payloadBytes)))
     }
 
     mutating func tickClients() {
@@ -218,7 +224,7 @@ extension Router {
                     request.session, request.sequence, to: id,
                     Answer(status: status, message: "the service has been shut down"))
             }
-            actions.append(.closeClient(id))
+            act(.closeClient(id))
             closed(id)
         }
     }

@@ -24,7 +24,7 @@ extension Router {
                 return
             }
             operators[link]?.greeted = true
-            actions.append(.sendToOperator(link, Router.welcome(version).frame))
+            act(.sendToOperator(link, Router.welcome(version).frame))
         case .operatorRequest where state.greeted:
             guard let request = try? OperatorRequest(frame.payload) else {
                 reply(link, frame.header.sequence, OperatorReply(status: .malformed, message: "unreadable request"))
@@ -36,13 +36,13 @@ extension Router {
     }
 
     private mutating func dismiss(_ link: OperatorLink, _ message: String) {
-        actions.append(.sendToOperator(link, Refused(message: message).frame))
-        actions.append(.closeOperator(link))
+        act(.sendToOperator(link, Refused(message: message).frame))
+        act(.closeOperator(link))
         operators[link] = nil
     }
 
     private mutating func reply(_ link: OperatorLink, _ sequence: RequestSequence, _ reply: OperatorReply) {
-        actions.append(.sendToOperator(link, reply.frame(sequence: sequence)))
+        act(.sendToOperator(link, reply.frame(sequence: sequence)))
     }
 
     private mutating func carryOut(_ request: OperatorRequest, _ link: OperatorLink, _ sequence: RequestSequence) {
@@ -86,7 +86,7 @@ extension Router {
                 OperatorReply(status: .unavailable, message: "no passive server \(wanted ?? "") is registered"))
             return
         }
-        for target in targets.keys.sorted() { actions.append(.sendToServer(target, Frame(Header(.resync)))) }
+        for target in targets.keys.sorted() { act(.sendToServer(target, Frame(Header(.resync)))) }
         reply(link, sequence, OperatorReply())
     }
 
@@ -98,7 +98,7 @@ extension Router {
         statusQueries[sequence] = StatusQuery(
             asker: asker, deadline: now.advanced(by: RouterSettings.statusTime), missing: Set(registered))
         for link in registered.sorted() {
-            actions.append(.sendToServer(link, Frame(Header(.statusQuery, sequence: sequence))))
+            act(.sendToServer(link, Frame(Header(.statusQuery, sequence: sequence))))
         }
         settleStatus(sequence)
     }
@@ -119,7 +119,7 @@ extension Router {
         let term = statusTerm(query.replies)
         switch query.asker {
         case .link(let link, let sequence): reply(link, sequence, OperatorReply(result: term))
-        case .token(let token): actions.append(.status(token, term))
+        case .token(let token): act(.status(token, term))
         }
     }
 
@@ -178,8 +178,8 @@ extension Router {
         }
         log(.info, "shutdown", [.init("by", asker == nil ? "signal" : "operator")])
         shutdown = Shutdown(deadline: now.advanced(by: RouterSettings.shutdownTime), asker: asker)
-        actions.append(.stopListening)
-        if let route { actions.append(.sendToServer(route, Frame(Header(.shutdown)))) }
+        act(.stopListening)
+        if let route { act(.sendToServer(route, Frame(Header(.shutdown)))) }
         shutdownProgress()
     }
 
@@ -188,8 +188,8 @@ extension Router {
         guard shutdown == nil else { return }
         log(.info, "terminated")
         shutdown = Shutdown(deadline: now, asker: nil)
-        actions.append(.stopListening)
-        actions.append(.finish)
+        act(.stopListening)
+        act(.finish)
     }
 
     mutating func activeIsGoing(_ link: ServerLink) {
@@ -203,7 +203,7 @@ extension Router {
     mutating func shutdownProgress() {
         guard shutdown != nil, route == nil else { return }
         for link in servers.keys.sorted() where servers[link]?.name != nil {
-            actions.append(.sendToServer(link, Frame(Header(.stop))))
+            act(.sendToServer(link, Frame(Header(.stop))))
         }
         if !servers.values.contains(where: { $0.name != nil }) { finishShutdown(isComplete: true) }
     }
@@ -218,11 +218,11 @@ extension Router {
                 isComplete
                     ? OperatorReply()
                     : OperatorReply(status: .unknown, message: "these servers did not end in time: \(late)"))
-            actions.append(.closeOperator(link))
+            act(.closeOperator(link))
         }
         self.shutdown?.deadline = Instant(nanoseconds: .max)
         self.shutdown?.asker = nil
-        actions.append(.finish)
+        act(.finish)
     }
 }
 

@@ -31,10 +31,14 @@ struct Server: Sendable {
 }
 
 extension Router {
-    mutating func receive(_ frame: Frame, from link: ServerLink) {
+    mutating func receive(_ run: FrameRun, from link: ServerLink) {
+        for frame in run { receive(frame, of: run, from: link) }
+    }
+
+    private mutating func receive(_ frame: Frame, of run: FrameRun, from link: ServerLink) {
         // Nearly all that comes are the active server's responses, many at the same moment.
         if frame.type == .response, link == route, now == routeHeardAt {
-            response(frame, from: link)
+            response(frame, of: run, from: link)
             return
         }
         guard let server = servers[link] else { return }
@@ -46,7 +50,7 @@ extension Router {
         heard(link)
         if link == route { routeHeardAt = now }
         switch frame.type {
-        case .response: response(frame, from: link)
+        case .response: response(frame, of: run, from: link)
         case .proxyHeartbeat: heartbeat(frame, from: link)
         case .takeOver, .changeInSync: switchRequest(frame, from: link)
         case .probeReply: probeReply(frame, from: link)
@@ -79,7 +83,7 @@ extension Router {
         }
         servers[link]?.heartbeatTimeout = beat.timeout
         let reply = Header(.proxyHeartbeatReply, sequence: frame.header.sequence, epoch: record?.epoch ?? .zero)
-        actions.append(.sendToServer(link, Frame(reply)))
+        act(.sendToServer(link, Frame(reply)))
     }
 
     /// Ends a connection of which nothing has come for so long that it is dead, though nobody has closed it. Only the
@@ -98,13 +102,14 @@ extension Router {
         }
     }
 
-    private mutating func response(_ frame: Frame, from link: ServerLink) {
+    private mutating func response(_ frame: Frame, of run: FrameRun, from link: ServerLink) {
         guard link == route, frame.header.epoch == record?.epoch else {
             discarded += 1
             return
         }
         if unconfirmedFounder != nil { unconfirmedFounder = nil }
-        relay(frame)
+        // About its share, where several clients are answered at once.
+        relay(frame, min(run.byteCount, 4_096))
     }
 
     // MARK: Registration
@@ -116,8 +121,8 @@ extension Router {
         }
         if let refusal = refusal(of: register, link) {
             log(.warn, "register-refused", [.init("server", register.name), .init("reason", refusal.message)])
-            actions.append(.sendToServer(link, refusal.frame))
-            actions.append(.closeServer(link))
+            act(.sendToServer(link, refusal.frame))
+            act(.closeServer(link))
             servers[link] = nil
             return
         }
@@ -157,7 +162,7 @@ extension Router {
         if let other = servers.first(where: { $0.key != link && $0.value.name == register.name })?.key {
             if servers[other]?.challengedUntil == nil {
                 servers[other]?.challengedUntil = now.advanced(by: RouterSettings.probeTime)
-                actions.append(.sendToServer(other, Frame(Header(.probe, sequence: nextSequence()))))
+                act(.sendToServer(other, Frame(Header(.probe, sequence: nextSequence()))))
             }
             return RegisterRefused(
                 isFinal: false, message: "a server named \(register.name) is connected already; names must differ")
@@ -213,7 +218,7 @@ extension Router {
         }
         let view = View(record: record, members: members.sorted { $0.name < $1.name })
         for (link, server) in servers.sorted(by: { $0.key < $1.key }) where server.name != nil {
-            actions.append(.sendToServer(link, view.frame))
+            act(.sendToServer(link, view.frame))
         }
     }
 
@@ -247,7 +252,7 @@ extension Router {
 
     mutating func drop(_ link: ServerLink, _ reason: String) {
         log(.warn, "server-dropped", [.init("server", servers[link]?.name?.name ?? "?"), .init("reason", reason)])
-        actions.append(.closeServer(link))
+        act(.closeServer(link))
         closed(link)
     }
 

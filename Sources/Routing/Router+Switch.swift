@@ -21,7 +21,7 @@ extension Router {
             }
         #endif
         record = newer
-        actions.append(.persist(newer))
+        act(.persist(newer))
     }
 
     mutating func switchRequest(_ frame: Frame, from link: ServerLink) {
@@ -39,7 +39,7 @@ extension Router {
 
     private mutating func reply(_ link: ServerLink, _ sequence: RequestSequence, refused message: String) {
         let reply = SwitchReply(granted: false, record: record, message: message)
-        actions.append(.sendToServer(link, reply.frame(sequence: sequence)))
+        act(.sendToServer(link, reply.frame(sequence: sequence)))
     }
 
     // MARK: Takeover
@@ -81,7 +81,7 @@ extension Router {
         probe = Probe(
             link: route, sequence: question, deadline: now.advanced(by: probeTime(of: route)),
             epoch: epoch, askers: [(link, sequence, reason)])
-        actions.append(.sendToServer(route, Frame(Header(.probe, sequence: question, epoch: record.epoch))))
+        act(.sendToServer(route, Frame(Header(.probe, sequence: question, epoch: record.epoch))))
     }
 
     /// How long the active server has for the question. Where it has not been heard of here either, each heartbeat that
@@ -140,7 +140,7 @@ extension Router {
         if let deposed, deposed != link {
             // It does not answer; the closed connection will tell it when it wakes up.
             routeLost()
-            actions.append(.closeServer(deposed))
+            act(.closeServer(deposed))
             servers[deposed] = nil
         }
         install(granted, link, sequence)
@@ -153,7 +153,7 @@ extension Router {
         change(to: record)
         servers[link]?.isEligible = true
         let reply = SwitchReply(granted: true, record: record)
-        actions.append(.sendToServer(link, reply.frame(sequence: sequence)))
+        act(.sendToServer(link, reply.frame(sequence: sequence)))
         routeEstablished(link)
         replay()
         broadcast()
@@ -228,7 +228,7 @@ extension Router {
         log(
             .info, "insync",
             [.init("epoch", record.epoch.number), .init("servers", inSync.map(\.name).joined(separator: ","))])
-        actions.append(
+        act(
             .sendToServer(link, SwitchReply(granted: true, record: record).frame(sequence: sequence)))
         broadcast()
     }
@@ -267,7 +267,7 @@ extension Router {
                 .init("server", target), .init("from", record.active), .init("epoch", changed.epoch.number),
                 .init("dataLossAccepted", !isSafe),
             ])
-        if !server.isEligible { actions.append(.sendToServer(link, Frame(Header(.trust)))) }
+        if !server.isEligible { act(.sendToServer(link, Frame(Header(.trust)))) }
         routeLost()
         install(changed, link, Router.unasked)
         return nil

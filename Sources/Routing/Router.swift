@@ -39,7 +39,10 @@ public struct Router: Sendable {
     private var lastTick: Instant
 
     var now: Instant
-    var actions: [Action] = []
+    private var actions: [Action] = []
+    /// Frames that go to the same connection leave as one run: what has come together so far, and where it goes.
+    private var passing = FrameRun()
+    private var destination: Destination?
     var routeLostAt: Instant
     /// When something came from the active server last; nil where that is not known.
     var routeHeardAt: Instant?
@@ -88,10 +91,10 @@ public struct Router: Sendable {
         if now.duration(since: lastTick) > RouterSettings.tick * RouterSettings.stallTicks { awakeSince = now }
         switch event {
         case .clientConnected(let client): connected(client)
-        case .clientFrame(let client, let frame): receive(frame, from: client)
+        case .clientFrames(let client, let run): receive(run, from: client)
         case .clientClosed(let client): closed(client)
         case .serverConnected(let link): servers[link] = Server(since: now)
-        case .serverFrame(let link, let frame): receive(frame, from: link)
+        case .serverFrames(let link, let run): receive(run, from: link)
         case .serverClosed(let link): closed(link)
         case .operatorConnected(let link): operators[link] = OperatorState(since: now)
         case .operatorFrame(let link, let frame): receive(frame, from: link)
@@ -100,6 +103,7 @@ public struct Router: Sendable {
         case .terminated: beginTermination()
         case .tick: tick()
         }
+        passOn()
     }
 
     private mutating func tick() {
@@ -137,8 +141,43 @@ public struct Router: Sendable {
     /// Requests that wait for an answer.
     public var parkedCount: Int { clients.all.reduce(0) { $0 + $1.value.requests.count } }
 
+    enum Destination: Hashable, Sendable {
+        case client(ConnectionIndicator)
+        case server(ServerLink)
+    }
+
+    /// Passes a request or a response on, after all that was to be done before.
+    ///
+    /// - Parameter expected: how many bytes are going to come to the same destination, if that is known.
+    mutating func pass(
+        _ header: Header, _ payload: ArraySlice<UInt8>, to destination: Destination, expecting expected: Int
+    ) {
+        if destination != self.destination {
+            passOn()
+            self.destination = destination
+            passing.reserveCapacity(expected)
+        }
+        passing.append(header, payload: payload)
+    }
+
+    private mutating func passOn() {
+        switch destination {
+        case nil: return
+        case .client(let id): actions.append(.sendToClient(id, passing))
+        case .server(let link): actions.append(.sendToServer(link, passing))
+        }
+        destination = nil
+        passing = FrameRun()
+    }
+
+    /// Has something done, after all that was to be done before.
+    mutating func act(_ action: Action) {
+        passOn()
+        actions.append(action)
+    }
+
     mutating func log(_ level: LogLine.Level, _ event: String, _ fields: [LogLine.Field] = []) {
-        actions.append(.log(LogLine(level, event, fields)))
+        act(.log(LogLine(level, event, fields)))
     }
 
     mutating func nextSequence() -> RequestSequence {

@@ -5,11 +5,16 @@ package import WireProtocol
 package final class FrameConnection {
     package let connection: Connection
     package var onFrame: ((Frame) -> Void)?
+    /// In place of `onFrame`: what came in one read, as a run, unless it is very much.
+    package var onRun: ((FrameRun) -> Void)?
     /// Once, with the reason in words.
     package var onClose: ((String) -> Void)?
 
     /// When the bytes came in which the present frame ended: one moment for all frames that came together.
     package private(set) var receivedAt = Instant(nanoseconds: 0)
+
+    /// Frames in one run at most: so many more than a client may have on its way are taken from it before it is paused.
+    private static let maximumRun = 256
 
     private var decoder = FrameDecoder()
     private var failure: String?
@@ -31,11 +36,17 @@ package final class FrameConnection {
         connection.send { frame.encode(into: &$0) }
     }
 
+    package func send(_ run: FrameRun) {
+        guard !isClosed else { return }
+        run.withUnsafeBytes { connection.send($0) }
+    }
+
     package func close() { connection.close() }
 
     /// Closes when what was sent has left; nothing more is taken in.
     package func closeAfterFlush() {
         onFrame = nil
+        onRun = nil
         connection.closeAfterFlush()
     }
 
@@ -59,12 +70,19 @@ package final class FrameConnection {
     private func deliver() {
         receivedAt = connection.loop.now
         do throws(FrameError) {
-            while !isClosed, !isPaused, let frame = try decoder.next() { onFrame?(frame) }
+            if onRun != nil {
+                while !isClosed, !isPaused, let run = try decoder.nextRun(atMost: FrameConnection.maximumRun) {
+                    onRun?(run)
+                }
+            } else {
+                while !isClosed, !isPaused, let frame = try decoder.next() { onFrame?(frame) }
+            }
         } catch {
             failure = error.explanation
             // A client that speaks another version or another protocol is told why, as far as it can understand it.
             connection.send { Refused(message: error.explanation).frame.encode(into: &$0) }
             onFrame = nil
+            onRun = nil
             connection.closeAfterFlush()
         }
     }

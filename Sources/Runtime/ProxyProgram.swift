@@ -190,10 +190,10 @@ final class ProxyProcess {
     private func carryOut(_ action: Action) {
         switch action {
         case .persist(let record): persist(record)
-        case .sendToClient(let client, let frame): clients[client.number]?.send(frame)
+        case .sendToClient(let client, let run): clients[client.number]?.send(run)
         case .closeClient(let client): clients.removeValue(forKey: client.number)?.closeAfterFlush()
         case .pauseClient(let client, let isPaused): clients[client.number]?.pause(isPaused)
-        case .sendToServer(let link, let frame): servers[link]?.send(frame)
+        case .sendToServer(let link, let run): servers[link]?.send(run)
         case .closeServer(let link): servers.removeValue(forKey: link)?.closeAfterFlush()
         case .sendToOperator(let link, let frame): operators[link]?.send(frame)
         case .closeOperator(let link): operators.removeValue(forKey: link)?.closeAfterFlush()
@@ -233,8 +233,8 @@ final class ProxyProcess {
         let client = ConnectionIndicator(lastNumber)
         connection.maximumOutgoingBytes = ProxyProcess.maximumClientBytes
         let frames = FrameConnection(connection)
-        frames.onFrame = { [unowned self, unowned frames] in
-            self.happened(.clientFrame(client, $0), at: frames.receivedAt)
+        frames.onRun = { [unowned self, unowned frames] in
+            self.happened(.clientFrames(client, $0), at: frames.receivedAt)
         }
         frames.onClose = { [unowned self] _ in
             guard self.clients.removeValue(forKey: client.number) != nil else { return }
@@ -250,8 +250,8 @@ final class ProxyProcess {
         connection.maximumOutgoingBytes = ProxyProcess.maximumServerBytes
         connection.enableKeepalive(after: ProxyProcess.keepalive)
         let frames = FrameConnection(connection)
-        frames.onFrame = { [unowned self, unowned frames] in
-            self.happened(.serverFrame(link, $0), at: frames.receivedAt)
+        frames.onRun = { [unowned self, unowned frames] in
+            self.happened(.serverFrames(link, $0), at: frames.receivedAt)
         }
         frames.onClose = { [unowned self] _ in
             guard self.servers.removeValue(forKey: link) != nil else { return }

@@ -153,7 +153,7 @@ final class ServerProcess {
         case .markCopy(let isSuspect): journal.markCopy(isSuspect: isSuspect)
         case .readJournal(let peer, let position, let bytes): journal.read(for: peer, after: position, bytes: bytes)
         case .rewind(let position): journal.rewind(to: position)
-        case .sendToProxy(let frame): proxy?.send(frame)
+        case .sendToProxy(let run): proxy?.send(run)
         case .reconnectToProxy: proxy?.close()
         case .sendToPeer(let peer, let frame): peers[peer]?.send(frame)
         case .closePeer(let peer): peers.removeValue(forKey: peer)?.closeAfterFlush()
@@ -174,7 +174,7 @@ final class ServerProcess {
         let connection = Connection(on: loop)
         connection.maximumOutgoingBytes = ServerProcess.maximumOutgoingBytes
         let frames = FrameConnection(connection)
-        frames.onFrame = { [unowned self, unowned frames] in self.happened(.proxyFrame($0), at: frames.receivedAt) }
+        frames.onRun = { [unowned self, unowned frames] in self.happened(.proxyFrames($0), at: frames.receivedAt) }
         frames.onClose = { [unowned self, unowned frames] _ in
             guard self.proxy === frames else { return }
             self.proxy = nil

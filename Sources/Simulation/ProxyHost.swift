@@ -207,9 +207,11 @@ package final class ProxyHost {
     private func carryOut(_ action: Action) {
         switch action {
         case .persist(let newer): persist(newer)
-        case .sendToClient(let client, let frame):
-            if frame.type == .response, let router { world.watch.answering(frame, router, world) }
-            if let end = clients[client] { world.send(frame, end) }
+        case .sendToClient(let client, let run):
+            for frame in run {
+                if frame.type == .response, let router { world.watch.answering(frame, router, world) }
+                if let end = clients[client] { world.send(frame, end) }
+            }
         case .closeClient(let client): if let end = clients.removeValue(forKey: client) { world.close(end) }
         case .pauseClient(let client, let isPaused):
             if isPaused {
@@ -218,9 +220,11 @@ package final class ProxyHost {
                 paused.remove(client)
                 world.kick()
             }
-        case .sendToServer(let link, let frame):
-            if frame.type == .request { world.watch.forwarded(frame) }
-            if let end = servers[link] { world.send(frame, end) }
+        case .sendToServer(let link, let run):
+            for frame in run {
+                if frame.type == .request { world.watch.forwarded(frame) }
+                if let end = servers[link] { world.send(frame, end) }
+            }
         case .closeServer(let link): if let end = servers.removeValue(forKey: link) { world.close(end) }
         case .sendToOperator(let link, let frame): if let end = operators[link] { world.send(frame, end) }
         case .closeOperator(let link): if let end = operators.removeValue(forKey: link) { world.close(end) }

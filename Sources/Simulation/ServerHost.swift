@@ -452,7 +452,7 @@ package final class ServerHost {
             replacing = position
             lastAppended = position
             journal?.rewind(to: position)
-        case .sendToProxy(let frame): if let proxyEnd { world.send(frame, proxyEnd) }
+        case .sendToProxy(let run): for frame in run { if let proxyEnd { world.send(frame, proxyEnd) } }
         case .reconnectToProxy: closeProxy()
         case .sendToPeer(let peer, let frame): if let end = peers[peer] { world.send(frame, end) }
         case .closePeer(let peer):

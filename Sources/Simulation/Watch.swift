@@ -88,8 +88,14 @@ package final class Watch {
             violate("entry \(entry.position.story) cannot be decoded")
             return
         }
-        if case .update(let update) = decoded.body, update.session != .none {
-            let key = RequestKey(session: update.session.number, sequence: update.sequence.number)
+        let requests: [(session: SessionID, sequence: RequestSequence)] =
+            switch decoded.body {
+            case .epochBegun: []
+            case .update(let update): [(update.session, update.sequence)]
+            case .pairs(let updates): updates.map { ($0.session, $0.sequence) }
+            }
+        for request in requests where request.session != .none {
+            let key = RequestKey(session: request.session.number, sequence: request.sequence.number)
             places[key, default: []].append(entry.position)
         }
     }

@@ -26,6 +26,27 @@ public struct LogEntry: Hashable, Sendable {
         /// The first entry of an epoch: nothing but the fact that it has begun.
         case epochBegun
         case update(Update)
+        /// Requests that each added or replaced one pair and were answered with a plain `ok`, in their order.
+        case pairs([PairUpdate])
+    }
+
+    /// A request that added or replaced one pair.
+    public struct PairUpdate: Hashable, Sendable {
+        public var session: SessionID
+        public var sequence: RequestSequence
+        public var lowWater: RequestSequence
+        /// Whether the key was there (POST), or was not (PUT).
+        public var replaces: Bool
+        public var pair: Pair
+        public init(
+            session: SessionID, sequence: RequestSequence, lowWater: RequestSequence, replaces: Bool, pair: Pair
+        ) {
+            self.session = session
+            self.sequence = sequence
+            self.lowWater = lowWater
+            self.replaces = replaces
+            self.pair = pair
+        }
     }
 
     /// A request that was carried out.
@@ -53,5 +74,28 @@ public struct LogEntry: Hashable, Sendable {
         self.position = position
         self.time = time
         self.body = body
+    }
+}
+
+/// A ``LogEntry/PairUpdate`` in the bytes that it came in; nothing of it is taken out. It is valid as long as they are.
+public struct PackedPairUpdate {
+    public var session: SessionID
+    public var sequence: RequestSequence
+    public var lowWater: RequestSequence
+    public var replaces: Bool
+    /// Packed tuples.
+    public var key: UnsafeRawBufferPointer
+    public var value: UnsafeRawBufferPointer
+
+    public init(
+        session: SessionID, sequence: RequestSequence, lowWater: RequestSequence, replaces: Bool,
+        key: UnsafeRawBufferPointer, value: UnsafeRawBufferPointer
+    ) {
+        self.session = session
+        self.sequence = sequence
+        self.lowWater = lowWater
+        self.replaces = replaces
+        self.key = key
+        self.value = value
     }
 }

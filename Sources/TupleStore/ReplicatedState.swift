@@ -29,7 +29,7 @@ public struct ReplicatedState: Sendable {
 
     /// Applies the next entry.
     public mutating func apply(_ entry: LogEntry) throws(ApplyError) {
-        guard entry.position.index == position.index.next, entry.position.epoch >= position.epoch else {
+        guard isFollowed(by: entry.position) else {
             throw .position(expected: position.index.next, found: entry.position)
         }
         switch entry.body {
@@ -39,47 +39,41 @@ public struct ReplicatedState: Sendable {
                 guard space.apply(effect) else { throw .effect(at: entry.position.index) }
             }
             sessions.record(update, at: entry.time)
+        case .pairs(let updates):
+            for update in updates {
+                guard space.apply(update.replaces ? .replaced(update.pair) : .added(update.pair)) else {
+                    throw .effect(at: entry.position.index)
+                }
+                sessions.record([], of: update.sequence, in: update.session, lowWater: update.lowWater, at: entry.time)
+            }
         }
         position = entry.position
         time = max(time, entry.time)
     }
 
-    /// An update of one pair that came with a request, as most are; nothing of it is taken out of the bytes that it is in.
-    public struct PairUpdate {
-        public var session: SessionID
-        public var sequence: RequestSequence
-        public var lowWater: RequestSequence
-        /// Whether the key must be there, or must not.
-        public var replaces: Bool
-        /// Packed tuples.
-        public var key: UnsafeRawBufferPointer
-        public var value: UnsafeRawBufferPointer
-
-        public init(
-            session: SessionID, sequence: RequestSequence, lowWater: RequestSequence, replaces: Bool,
-            key: UnsafeRawBufferPointer, value: UnsafeRawBufferPointer
-        ) {
-            self.session = session
-            self.sequence = sequence
-            self.lowWater = lowWater
-            self.replaces = replaces
-            self.key = key
-            self.value = value
-        }
+    /// Whether an entry of this position may be applied next.
+    public func isFollowed(by position: LogPosition) -> Bool {
+        position.index == self.position.index.next && position.epoch >= self.position.epoch
     }
 
-    /// Applies the next entry, which is an update of one pair with a plain outcome.
+    /// Applies one update of an entry of pairs. When all are applied, ``finish(_:time:)`` has to follow.
     ///
-    /// - Returns: false where the effect does not fit the space, or the entry is not the next; nothing has changed then.
-    public mutating func apply(_ update: PairUpdate, at position: LogPosition, time: Int64) -> Bool {
-        guard position.index == self.position.index.next, position.epoch >= self.position.epoch else { return false }
+    /// - Returns: false where the effect does not fit the space; nothing has changed then.
+    public mutating func apply(_ update: PackedPairUpdate, time: Int64) -> Bool {
         let fits =
             update.replaces
             ? space.replace(key: update.key, value: update.value) : space.add(key: update.key, value: update.value)
         guard fits else { return false }
         sessions.record([], of: update.sequence, in: update.session, lowWater: update.lowWater, at: time)
+        return true
+    }
+
+    /// The end of an entry whose updates were applied one by one.
+    ///
+    /// - Precondition: the position is the next one.
+    public mutating func finish(_ position: LogPosition, time: Int64) {
+        precondition(isFollowed(by: position), "an entry is applied in its turn")
         self.position = position
         self.time = max(self.time, time)
-        return true
     }
 }

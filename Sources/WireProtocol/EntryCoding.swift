@@ -2,9 +2,10 @@ public import TupleCore
 
 /// Log entries as bytes: the same in the journal's records and on the wire.
 extension LogEntry {
-    private enum Kind {
+    enum Kind {
         static let epochBegun: UInt8 = 0
         static let update: UInt8 = 1
+        static let pairs: UInt8 = 2
     }
 
     private enum EffectKind {
@@ -39,6 +40,16 @@ extension LogEntry {
                     writer.run(key.packed)
                 }
             }
+        case .pairs(let updates):
+            writer.byte(Kind.pairs)
+            writer.fixed32(UInt32(updates.count))
+            for update in updates {
+                writer.fixed64(update.session.number)
+                writer.fixed64(update.sequence.number)
+                writer.fixed64(update.lowWater.number)
+                writer.flag(update.replaces)
+                writer.packedPair(update.pair)
+            }
         }
         return writer.bytes
     }
@@ -66,6 +77,20 @@ extension LogEntry {
             let update = Update(
                 session: session, sequence: sequence, lowWater: lowWater, effects: effects, outcome: outcome)
             self.init(position: position, time: time, body: .update(update))
+        case Kind.pairs:
+            let count = try reader.fixed32()
+            var updates: [PairUpdate] = []
+            for _ in 0..<count {
+                let session = SessionID(try reader.fixed64())
+                let sequence = RequestSequence(try reader.fixed64())
+                let lowWater = RequestSequence(try reader.fixed64())
+                let replaces = try reader.flag()
+                updates.append(
+                    PairUpdate(
+                        session: session, sequence: sequence, lowWater: lowWater, replaces: replaces,
+                        pair: try reader.packedPair()))
+            }
+            self.init(position: position, time: time, body: .pairs(updates))
         default: throw .invalid("entry")
         }
         try reader.end()

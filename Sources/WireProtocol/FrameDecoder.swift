@@ -64,40 +64,47 @@ public struct FrameDecoder: Sendable {
     ///
     /// - Throws: ``FrameError``; from then on the same one again.
     public mutating func next() throws(FrameError) -> Frame? {
-        if let failure { throw failure }
-        do throws(FrameError) {
-            return try decode()
-        } catch {
-            failure = error
-            buffer = []
-            begin = 0
-            throw error
-        }
+        guard let run = try nextRun(atMost: 1) else { return nil }
+        var frames = run.makeIterator()
+        return frames.next()
     }
 
-    private mutating func decode() throws(FrameError) -> Frame? {
-        var found: (header: Header, length: Int)?
+    /// The next whole frames; nil while more bytes are needed. They share the bytes that they came in.
+    ///
+    /// - Throws: ``FrameError``, once the frames before it have been given; from then on the same one again.
+    public mutating func nextRun(atMost limit: Int) throws(FrameError) -> FrameRun? {
+        if let failure { throw failure }
+        var end = begin
+        var count = 0
         var problem: FrameError?
         buffer.withUnsafeBytes { bytes in
-            let rest = UnsafeRawBufferPointer(rebasing: bytes[begin...])
-            do throws(FrameError) { found = try FrameDecoder.decode(rest) } catch { problem = error }
+            while count < limit {
+                let rest = UnsafeRawBufferPointer(rebasing: bytes[end...])
+                do throws(FrameError) {
+                    guard let length = try FrameDecoder.check(rest) else { return }
+                    end += Header.byteCount + length
+                    count += 1
+                } catch {
+                    problem = error
+                    return
+                }
+            }
         }
-        if let problem { throw problem }
-        guard let found else { return nil }
-        let first = begin + Header.byteCount
-        begin = first + found.length
-        return Frame(found.header, payload: buffer[first..<begin])
+        if count > 0 {
+            defer { begin = end }
+            return FrameRun(checked: buffer, begin..<end, count: count)
+        }
+        guard let problem else { return nil }
+        failure = problem
+        buffer = []
+        begin = 0
+        throw problem
     }
 
-    /// The header of the frame that `bytes` begin with, and its payload's length; nil where the frame is not all there.
-    private static func decode(
-        _ bytes: UnsafeRawBufferPointer
-    ) throws(FrameError) -> (header: Header, length: Int)? {
+    /// The length of the payload of the frame that `bytes` begin with; nil where the frame is not all there.
+    private static func check(_ bytes: UnsafeRawBufferPointer) throws(FrameError) -> Int? {
         func number32(_ offset: Int) -> UInt32 {
             UInt32(littleEndian: bytes.loadUnaligned(fromByteOffset: offset, as: UInt32.self))
-        }
-        func number64(_ offset: Int) -> UInt64 {
-            UInt64(littleEndian: bytes.loadUnaligned(fromByteOffset: offset, as: UInt64.self))
         }
         // The magic number is checked as soon as it can be: a stranger is not kept waiting for 64 bytes.
         if bytes.count >= 4, number32(0) != Header.magic { throw .magic }
@@ -106,7 +113,7 @@ public struct FrameDecoder: Sendable {
             throw .headerChecksum
         }
         guard bytes[4] == Header.version else { throw .version(bytes[4]) }
-        guard let type = FrameType(rawValue: bytes[5]) else { throw .type(bytes[5]) }
+        guard FrameType(rawValue: bytes[5]) != nil else { throw .type(bytes[5]) }
         let flags = Header.Flags(rawValue: UInt16(truncatingIfNeeded: number32(4) >> 16))
         guard flags.isSubset(of: .known) else { throw .flags(flags.rawValue) }
         guard number32(56) == 0 else { throw .reserved }
@@ -116,10 +123,6 @@ public struct FrameDecoder: Sendable {
         guard bytes.count >= total else { return nil }
         let payload = UnsafeRawBufferPointer(rebasing: bytes[Header.byteCount..<total])
         guard number32(12) == Frame.checksum(payload) else { throw .payloadChecksum }
-        let header = Header(
-            type, flags: flags, session: SessionID(number64(16)), sequence: RequestSequence(number64(24)),
-            epoch: Epoch(number64(32)), connection: ConnectionIndicator(number64(40)),
-            lowWater: RequestSequence(number64(48)))
-        return (header, Int(length))
+        return Int(length)
     }
 }

@@ -121,6 +121,24 @@ public struct Header: Hashable, Sendable {
             output.append(contentsOf: bytes)
         }
     }
+
+    /// The header that `bytes` begin with, and its payload's length.
+    ///
+    /// - Precondition: it was looked at before: `FrameDecoder` does so.
+    static func read(_ bytes: UnsafeRawBufferPointer) -> (header: Header, length: Int) {
+        func number64(_ offset: Int) -> UInt64 {
+            UInt64(littleEndian: bytes.loadUnaligned(fromByteOffset: offset, as: UInt64.self))
+        }
+        precondition(bytes.count >= byteCount, "a header is \(byteCount) bytes")
+        guard let type = FrameType(rawValue: bytes[5]) else { preconditionFailure("the frame was not looked at") }
+        let flags = UInt16(littleEndian: bytes.loadUnaligned(fromByteOffset: 6, as: UInt16.self))
+        let length = UInt32(littleEndian: bytes.loadUnaligned(fromByteOffset: 8, as: UInt32.self))
+        let header = Header(
+            type, flags: Header.Flags(rawValue: flags), session: SessionID(number64(16)),
+            sequence: RequestSequence(number64(24)), epoch: Epoch(number64(32)),
+            connection: ConnectionIndicator(number64(40)), lowWater: RequestSequence(number64(48)))
+        return (header, Int(length))
+    }
 }
 
 /// A whole frame.
@@ -132,6 +150,12 @@ public struct Frame: Hashable, Sendable {
     /// - Precondition: the payload is within ``Limits/maximumPayloadBytes``.
     public init(_ header: Header, payload: ArraySlice<UInt8>) {
         precondition(payload.count <= Limits.maximumPayloadBytes, "senders cut what is longer into several frames")
+        self.header = header
+        self.payload = payload
+    }
+
+    /// For a payload whose length was looked at before.
+    init(checked header: Header, payload: ArraySlice<UInt8>) {
         self.header = header
         self.payload = payload
     }

@@ -1,104 +1,145 @@
 public import TupleCore
 
-/// The log entry of an update of one pair whose outcome is a plain `ok`, without any of its parts taken out of the bytes:
-/// most requests are such an update, and most entries come from one.
+/// Requests that update one pair each, gathered from the bytes that they came in and packed as the log has them: most
+/// requests are such ones, and nothing of them is ever taken out of the bytes.
 ///
-/// It is the same bytes as ``LogEntry/encoded`` makes; whatever is not plainly such a request or entry is left to the types
-/// that can say everything.
-public struct PairEntry {
-    public let bytes: [UInt8]
-    public let key: Range<Int>
-    public let value: Range<Int>
-    /// POST, not PUT.
-    public let replaces: Bool
+/// What they become is the same bytes as ``LogEntry/encoded`` makes; whatever is not plainly such a request is left to the
+/// types that can say everything.
+public struct PairRequests: Sendable {
+    /// One of them, and where it is packed.
+    public struct Item: Sendable {
+        public let frame: Frame
+        public let replaces: Bool
+        fileprivate let bytes: Range<Int>
+        fileprivate let key: Range<Int>
+        fileprivate let value: Range<Int>
+    }
+
+    public private(set) var items: [Item] = []
+    private var packed: [UInt8]
+    private var used = 0
 
     /// Longer requests are read as a ``Request``.
     private static let maximumPayloadBytes = 2_048
-    /// Position, time, kind, session, sequence, low-water mark.
-    private static let prefixBytes = 16 + 8 + 1 + 24
-    private static let updateKind: UInt8 = 1
+    public static let capacity = 65_536
+    /// Session, sequence, low-water mark, what it does.
+    private static let prefixBytes = 25
 
-    /// The entry that a PUT or POST of one pair becomes, if its effect fits.
+    /// - Parameter capacity: what fits, in bytes.
+    public init(capacity: Int = PairRequests.capacity) { packed = [UInt8](repeating: 0, count: capacity) }
+
+    public var isEmpty: Bool { items.isEmpty }
+
+    /// Gathers a PUT or POST of one pair.
     ///
-    /// - Returns: nil where the payload is anything else, or has elements beyond ASCII or with commas.
+    /// - Returns: false where the payload is anything else, has elements beyond ASCII or with commas, or finds no room.
     /// - Complexity: O(bytes).
-    public init?(
-        request payload: ArraySlice<UInt8>, header: Header, rule: ElementRule, position: LogPosition, time: Int64
-    ) {
-        guard payload.count <= PairEntry.maximumPayloadBytes else { return nil }
-        var found: (key: Range<Int>, value: Range<Int>, replaces: Bool)?
+    public mutating func add(_ frame: Frame, rule: ElementRule) -> Bool {
         // Each tuple is packed into no more than it takes in the request; a length takes two bytes at most.
-        let entry = [UInt8](unsafeUninitializedCapacity: PairEntry.prefixBytes + payload.count + 8) { output, count in
-            let out = UnsafeMutableRawBufferPointer(output)
-            payload.withUnsafeBytes { payload in
+        let needed = PairRequests.prefixBytes + frame.payload.count + 8
+        guard frame.payload.count <= PairRequests.maximumPayloadBytes, used + needed <= packed.count else {
+            return false
+        }
+        let begin = used
+        let item = packed.withUnsafeMutableBytes { out in
+            frame.payload.withUnsafeBytes { payload -> Item? in
                 var reader = PairReader(bytes: payload, rule: rule)
-                guard let replaces = reader.operatorName(), reader.expects([5, 1, 5, 2]) else { return }
-                var end = PairEntry.prefixBytes
-                out[end] = 0
-                out[end + 1] = 1
-                out[end + 2] = replaces ? 1 : 0
-                end += 3
-                guard let key = reader.tuple(into: out, at: end),
-                    let value = reader.tuple(into: out, at: key.upperBound),
-                    reader.isAtEnd
-                else { return }
-                PairEntry.prefix(out, header, position, time)
-                found = (key, value, replaces)
-                count = value.upperBound
+                guard let replaces = reader.operatorName(), reader.expects([5, 1, 5, 2]),
+                    let key = reader.tuple(into: out, at: begin + PairRequests.prefixBytes),
+                    let value = reader.tuple(into: out, at: key.upperBound), reader.isAtEnd
+                else { return nil }
+                func put(_ value: UInt64, at offset: Int) {
+                    out.storeBytes(of: value.littleEndian, toByteOffset: begin + offset, as: UInt64.self)
+                }
+                put(frame.header.session.number, at: 0)
+                put(frame.header.sequence.number, at: 8)
+                put(frame.header.lowWater.number, at: 16)
+                out[begin + 24] = replaces ? 1 : 0
+                return Item(frame: frame, replaces: replaces, bytes: begin..<value.upperBound, key: key, value: value)
             }
         }
-        guard let found else { return nil }
-        bytes = entry
-        key = found.key
-        value = found.value
-        replaces = found.replaces
+        guard let item else { return false }
+        items.append(item)
+        used = item.bytes.upperBound
+        return true
     }
 
-    private static func prefix(
-        _ out: UnsafeMutableRawBufferPointer, _ header: Header, _ position: LogPosition, _ time: Int64
-    ) {
-        func put(_ value: UInt64, at offset: Int) {
-            out.storeBytes(of: value.littleEndian, toByteOffset: offset, as: UInt64.self)
+    /// Hands each of them to `body`, in order.
+    public func forEach(_ body: (Int, PackedPairUpdate) -> Void) {
+        packed.withUnsafeBytes { bytes in
+            for (number, item) in items.enumerated() {
+                let header = item.frame.header
+                body(
+                    number,
+                    PackedPairUpdate(
+                        session: header.session, sequence: header.sequence, lowWater: header.lowWater,
+                        replaces: item.replaces, key: UnsafeRawBufferPointer(rebasing: bytes[item.key]),
+                        value: UnsafeRawBufferPointer(rebasing: bytes[item.value])))
+            }
         }
-        put(position.epoch.number, at: 0)
-        put(position.index.number, at: 8)
-        put(UInt64(bitPattern: time), at: 16)
-        out[24] = updateKind
-        put(header.session.number, at: 25)
-        put(header.sequence.number, at: 33)
-        put(header.lowWater.number, at: 41)
     }
 
-    /// What an encoded entry of this kind says.
-    public struct View {
-        public let position: LogPosition
-        public let time: Int64
-        public let session: SessionID
-        public let sequence: RequestSequence
-        public let lowWater: RequestSequence
-        public let replaces: Bool
-        public let key: UnsafeRawBufferPointer
-        public let value: UnsafeRawBufferPointer
+    /// The log entry that some of them become together, as ``LogEntry/encoded`` makes it.
+    public func entry(_ range: Range<Int>, at position: LogPosition, time: Int64) -> [UInt8] {
+        guard let first = range.first, let last = range.last else { preconditionFailure("an entry has an update") }
+        let source = items[first].bytes.lowerBound..<items[last].bytes.upperBound
+        let total = PairEntry.prefixBytes + source.count
+        return [UInt8](unsafeUninitializedCapacity: total) { output, count in
+            let out = UnsafeMutableRawBufferPointer(output)
+            func put<Number: FixedWidthInteger>(_ value: Number, at offset: Int) {
+                out.storeBytes(of: value.littleEndian, toByteOffset: offset, as: Number.self)
+            }
+            put(position.epoch.number, at: 0)
+            put(position.index.number, at: 8)
+            put(time, at: 16)
+            out[24] = LogEntry.Kind.pairs
+            put(UInt32(range.count), at: 25)
+            packed.withUnsafeBytes { packed in
+                UnsafeMutableRawBufferPointer(rebasing: out[PairEntry.prefixBytes..<total])
+                    .copyMemory(from: UnsafeRawBufferPointer(rebasing: packed[source]))
+            }
+            count = total
+        }
     }
 
-    /// - Returns: nil where the entry is anything else, or malformed: ``LogEntry/init(decoding:)`` tells.
-    public static func view(_ entry: UnsafeRawBufferPointer) -> View? {
+    public mutating func removeAll() {
+        items.removeAll(keepingCapacity: true)
+        used = 0
+    }
+}
+
+/// An encoded log entry of updates of one pair each, read in place.
+public struct PairEntry {
+    public let position: LogPosition
+    public let time: Int64
+    private let count: Int
+    private let bytes: UnsafeRawBufferPointer
+
+    /// Position, time, kind, how many.
+    static let prefixBytes = 16 + 8 + 1 + 4
+
+    /// - Returns: nil where the entry is anything else, or too short: ``LogEntry/init(decoding:)`` tells.
+    public init?(_ bytes: UnsafeRawBufferPointer) {
+        guard bytes.count >= PairEntry.prefixBytes, bytes[24] == LogEntry.Kind.pairs else { return nil }
         func number(_ offset: Int) -> UInt64 {
-            UInt64(littleEndian: entry.loadUnaligned(fromByteOffset: offset, as: UInt64.self))
+            UInt64(littleEndian: bytes.loadUnaligned(fromByteOffset: offset, as: UInt64.self))
         }
-        guard entry.count > prefixBytes + 3, entry[24] == updateKind, entry[prefixBytes] == 0,
-            entry[prefixBytes + 1] == 1, entry[prefixBytes + 2] <= 1
-        else { return nil }
-        var reader = PairReader(bytes: entry, rule: .text)
-        reader.at = prefixBytes + 3
-        guard let key = reader.run(), let value = reader.run(), reader.isAtEnd, Tuple.isWellFormed(key),
-            Tuple.isWellFormed(value)
-        else { return nil }
-        return View(
-            position: LogPosition(epoch: Epoch(number(0)), index: LogIndex(number(8))),
-            time: Int64(bitPattern: number(16)), session: SessionID(number(25)),
-            sequence: RequestSequence(number(33)), lowWater: RequestSequence(number(41)),
-            replaces: entry[prefixBytes + 2] == 1, key: key, value: value)
+        position = LogPosition(epoch: Epoch(number(0)), index: LogIndex(number(8)))
+        time = Int64(bitPattern: number(16))
+        count = Int(UInt32(littleEndian: bytes.loadUnaligned(fromByteOffset: 25, as: UInt32.self)))
+        self.bytes = bytes
+    }
+
+    /// Hands the updates to `body`, in order, until it returns false.
+    ///
+    /// - Returns: whether all were handed over, and the entry is well-formed.
+    public func forEach(_ body: (PackedPairUpdate) -> Bool) -> Bool {
+        var reader = PairReader(bytes: bytes, rule: .text)
+        reader.at = PairEntry.prefixBytes
+        for _ in 0..<count {
+            guard let update = reader.update(), body(update) else { return false }
+        }
+        return reader.isAtEnd
     }
 }
 
@@ -114,6 +155,21 @@ struct PairReader {
     }
 
     var isAtEnd: Bool { at == bytes.count }
+
+    /// One update of a ``PairEntry``.
+    mutating func update() -> PackedPairUpdate? {
+        func number(_ offset: Int) -> UInt64 {
+            UInt64(littleEndian: bytes.loadUnaligned(fromByteOffset: at + offset, as: UInt64.self))
+        }
+        guard bytes.count - at >= 25, bytes[at + 24] <= 1 else { return nil }
+        let (session, sequence, lowWater) = (number(0), number(8), number(16))
+        let replaces = bytes[at + 24] == 1
+        at += 25
+        guard let key = run(), let value = run(), Tuple.isWellFormed(key), Tuple.isWellFormed(value) else { return nil }
+        return PackedPairUpdate(
+            session: SessionID(session), sequence: RequestSequence(sequence), lowWater: RequestSequence(lowWater),
+            replaces: replaces, key: key, value: value)
+    }
 
     mutating func expects(_ wanted: StaticBytes) -> Bool {
         guard bytes.count - at >= 4, bytes.loadUnaligned(fromByteOffset: at, as: UInt32.self) == wanted.word else {
