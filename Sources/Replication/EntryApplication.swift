@@ -34,16 +34,11 @@ extension ReplicatedState {
     private mutating func applyPairs(_ bytes: ArraySlice<UInt8>) -> Bool {
         bytes.withUnsafeBytes { bytes in
             guard let entry = PairEntry(bytes), isFollowed(by: entry.position) else { return false }
-            let isWellFormed = entry.forEach { update in
-                space.prefetch(update.key)
-                return true
+            let isApplied = entry.forEachGroup { updates in
+                prefetch(updates)
+                return updates.allSatisfy { apply($0, time: entry.time) }
             }
-            guard isWellFormed else { return false }
-            _ = entry.forEach { update in
-                space.prefetchPairs(update.key)
-                return true
-            }
-            guard entry.forEach({ apply($0, time: entry.time) }) else { return false }
+            guard isApplied else { return false }
             finish(entry.position, time: entry.time)
             return true
         }

@@ -144,24 +144,32 @@ extension Replica {
         // Moved out, so that it is not copied when it is emptied.
         active?.gathered = PairRequests(capacity: 0)
         let time = max(state.time, moment.wallMilliseconds)
-        gathered.forEach { _, update in state.space.prefetch(update.key) }
-        gathered.forEach { _, update in state.space.prefetchPairs(update.key) }
         var first = 0
-        gathered.forEach { number, update in
-            let header = gathered.items[number].frame.header
-            if active?.searches.isEmpty == true, active?.stopping == nil, disk == .well,
-                state.sessions.isFresh(header.sequence, in: header.session), state.apply(update, time: time)
-            {
-                respond(header, Replica.plainAnswer, flags: .first, after: state.position.index.next)
-                return
+        gathered.forEachGroup { begin, updates in
+            state.prefetch(updates)
+            for (number, update) in zip(begin..., updates) {
+                if carryOut(update, time: time) {
+                    respond(
+                        gathered.items[number].frame.header, Replica.plainAnswer, flags: .first,
+                        after: state.position.index.next)
+                } else {
+                    log(gathered, first..<number, time: time)
+                    first = number + 1
+                    serve(gathered.items[number].frame)
+                }
             }
-            log(gathered, first..<number, time: time)
-            first = number + 1
-            serve(gathered.items[number].frame)
         }
         log(gathered, first..<gathered.items.count, time: time)
         gathered.removeAll()
         active?.gathered = gathered
+    }
+
+    /// - Returns: false where the update may not be carried out, was before, or does not fit; nothing has been done then.
+    private mutating func carryOut(_ update: PackedPairUpdate, time: Int64) -> Bool {
+        guard active?.searches.isEmpty == true, active?.stopping == nil, disk == .well,
+            state.sessions.isFresh(update.sequence, in: update.session)
+        else { return false }
+        return state.apply(update, time: time)
     }
 
     /// Puts updates that were applied at the log's end, as one entry.

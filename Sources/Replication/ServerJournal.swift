@@ -39,8 +39,8 @@ package enum DiskLane: Hashable, Sendable, CaseIterable {
 /// how far the log is durable comes back by `onDurable`. Nothing here waits for the disk on the loop's thread but
 /// ``remember(_:)``, which is rare: what has no place yet waits in memory, and how things stand is told by `onDisk`.
 package final class ServerJournal {
-    /// How much log is written before the state is put into a snapshot, at least: a large space waits for as much log as
-    /// it has bytes itself. A restart need not read more.
+    /// How much log is written before the state is put into a snapshot, at least: a large space waits for twice as much
+    /// log as it has bytes itself, which is about as many pairs. A restart need not read more.
     package static let snapshotEveryBytes = 64 * 1_048_576
     /// How long after the disk was found full it is tried again.
     static let retryInterval = Duration.milliseconds(500)
@@ -175,7 +175,7 @@ package final class ServerJournal {
         self.neededAfter = neededAfter
         pump()
         // A large space is not written anew for a little log: that would be most of the writing.
-        if bytesSinceSnapshot >= max(snapshotEveryBytes, state.space.map.byteCount) || mayMend {
+        if bytesSinceSnapshot >= max(snapshotEveryBytes, 2 * state.space.map.byteCount) || mayMend {
             takeSnapshot(of: state)
         }
     }

@@ -1,28 +1,31 @@
 extension PackedMap {
     /// The pairs of a full page together with one that is to be inserted as `slot`, and perhaps those of a neighbour.
     struct Division {
-        let page: PageView
-        let pair: Record
-        let slot: Int
-        /// The neighbour, if it is the left one, or the right one.
-        var before: PageView?
-        var after: PageView?
+        private let page: PageView
+        private let slot: Int
+        /// All of them, in order.
+        private let records: ContiguousArray<Record>
 
-        private var count: Int { (before?.count ?? 0) + page.count + 1 + (after?.count ?? 0) }
-
-        private func record(_ index: Int) -> Record {
-            var index = index
-            if let before {
-                if index < before.count { return before.record(index) }
-                index -= before.count
-            }
-            if index == slot { return pair }
-            if index < slot { return page.record(index) }
-            index -= 1
-            if index < page.count { return page.record(index) }
-            guard let after else { preconditionFailure("a division has no pair so far behind") }
-            return after.record(index - page.count)
+        /// - Parameters:
+        ///   - before: the neighbour, if it is the left one,
+        ///   - after: or the right one.
+        init(page: PageView, pair: Record, slot: Int, before: PageView? = nil, after: PageView? = nil) {
+            self.page = page
+            self.slot = slot
+            var records = ContiguousArray<Record>()
+            records.reserveCapacity((before?.count ?? 0) + page.count + 1 + (after?.count ?? 0))
+            if let before { for index in 0..<before.count { records.append(before.record(index)) } }
+            for index in 0..<slot { records.append(page.record(index)) }
+            records.append(pair)
+            for index in slot..<page.count { records.append(page.record(index)) }
+            if let after { for index in 0..<after.count { records.append(after.record(index)) } }
+            self.records = records
         }
+
+        private var count: Int { records.count }
+
+        @inline(__always)
+        private func record(_ index: Int) -> Record { records[index] }
 
         /// The leaves to take the place of `leaf`, whose view `page` is, where the tree grows at one of its ends: the
         /// new pair goes alone, and what is there stays full and is not copied. nil where it does not.

@@ -56,6 +56,11 @@ public struct ReplicatedState: Sendable {
         position.index == self.position.index.next && position.epoch >= self.position.epoch
     }
 
+    /// Has what these updates are going to need of the space brought into the cache: for groups of about a dozen.
+    public func prefetch(_ updates: UnsafeBufferPointer<PackedPairUpdate>) {
+        space.map.prefetch(updates.lazy.map(\.key))
+    }
+
     /// Applies one update of an entry of pairs. When all are applied, ``finish(_:time:)`` has to follow.
     ///
     /// - Returns: false where the effect does not fit the space; nothing has changed then.

@@ -39,13 +39,6 @@ public struct Space: Sendable {
         }
     }
 
-    /// Has the memory that an update of this packed key is going to need brought into the cache, without waiting for it:
-    /// first for all keys of a group, then…
-    public func prefetch(_ key: UnsafeRawBufferPointer) { map.prefetch(key) }
-
-    /// …what only that memory leads to.
-    public func prefetchPairs(_ key: UnsafeRawBufferPointer) { map.prefetchPairs(key) }
-
     /// Adds a pair of packed tuples where its key is absent.
     ///
     /// - Returns: whether it was.

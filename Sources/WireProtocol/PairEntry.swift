@@ -64,19 +64,26 @@ public struct PairRequests: Sendable {
         return true
     }
 
-    /// Hands each of them to `body`, in order.
-    public func forEach(_ body: (Int, PackedPairUpdate) -> Void) {
+    /// Hands them to `body` in their order, so many at a time that the memory of their pairs can be fetched side by side.
+    public func forEachGroup(_ body: (_ first: Int, UnsafeBufferPointer<PackedPairUpdate>) -> Void) {
         packed.withUnsafeBytes { bytes in
-            for (number, item) in items.enumerated() {
-                let header = item.frame.header
-                body(
-                    number,
-                    PackedPairUpdate(
-                        session: header.session, sequence: header.sequence, lowWater: header.lowWater,
-                        replaces: item.replaces, key: UnsafeRawBufferPointer(rebasing: bytes[item.key]),
-                        value: UnsafeRawBufferPointer(rebasing: bytes[item.value])))
+            PackedPairUpdate.withGroup { group in
+                for first in stride(from: 0, to: items.count, by: group.count) {
+                    let count = min(group.count, items.count - first)
+                    for offset in 0..<count { group[offset] = update(first + offset, bytes) }
+                    body(first, UnsafeBufferPointer(rebasing: group[..<count]))
+                }
             }
         }
+    }
+
+    private func update(_ number: Int, _ bytes: UnsafeRawBufferPointer) -> PackedPairUpdate {
+        let item = items[number]
+        let header = item.frame.header
+        return PackedPairUpdate(
+            session: header.session, sequence: header.sequence, lowWater: header.lowWater, replaces: item.replaces,
+            key: UnsafeRawBufferPointer(rebasing: bytes[item.key]),
+            value: UnsafeRawBufferPointer(rebasing: bytes[item.value]))
     }
 
     /// The log entry that some of them become together, as ``LogEntry/encoded`` makes it.
@@ -130,16 +137,35 @@ public struct PairEntry {
         self.bytes = bytes
     }
 
-    /// Hands the updates to `body`, in order, until it returns false.
+    /// Hands the updates to `body` in their order, a group at a time, until it returns false.
     ///
     /// - Returns: whether all were handed over, and the entry is well-formed.
-    public func forEach(_ body: (PackedPairUpdate) -> Bool) -> Bool {
+    public func forEachGroup(_ body: (UnsafeBufferPointer<PackedPairUpdate>) -> Bool) -> Bool {
         var reader = PairReader(bytes: bytes, rule: .text)
         reader.at = PairEntry.prefixBytes
-        for _ in 0..<count {
-            guard let update = reader.update(), body(update) else { return false }
+        return PackedPairUpdate.withGroup { group in
+            var left = count
+            while left > 0 {
+                let size = min(group.count, left)
+                for offset in 0..<size {
+                    guard let update = reader.update() else { return false }
+                    group[offset] = update
+                }
+                guard body(UnsafeBufferPointer(rebasing: group[..<size])) else { return false }
+                left -= size
+            }
+            return reader.isAtEnd
         }
-        return reader.isAtEnd
+    }
+}
+
+extension PackedPairUpdate {
+    /// As many as the processor can fetch memory for at a time, about.
+    private static let groupSize = 16
+
+    fileprivate static func withGroup<R>(_ body: (UnsafeMutableBufferPointer<PackedPairUpdate>) -> R) -> R {
+        // Its elements are trivial: they need be neither initialized nor destroyed.
+        withUnsafeTemporaryAllocation(of: PackedPairUpdate.self, capacity: groupSize) { body($0) }
     }
 }
 
