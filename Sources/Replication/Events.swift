@@ -48,8 +48,9 @@ public enum Event: Sendable {
     /// What ``Action/rewind(to:)`` has come to: the state at that position, of which the journal is the log now; nil
     /// where the journal does not reach back there.
     case rewound(ReplicatedState?)
-    /// Everything that had arrived has been handed in: time to write, send and answer in one go.
-    case flush
+    /// Everything that had arrived has been handed in, or so much of it that the rest may wait (`isEarly`):
+    /// time to write, send and answer in one go.
+    case flush(isEarly: Bool)
     /// A regular tick, a few for each heartbeat interval.
     case tick
 }

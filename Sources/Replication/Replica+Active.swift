@@ -418,7 +418,6 @@ extension Replica {
     }
 
     mutating func flushAsActive() {
-        active?.workOnTheSpot = Bounds.workPerFlush
         sendEntries()
         advanceCommit()
         guard let commit = active?.commit else { return }

@@ -134,7 +134,7 @@ public struct Replica {
         case .disk(let condition): diskChanged(condition)
         case .journalRead(let peer, let run): journalRead(run, for: peer)
         case .rewound(let state): rewound(state)
-        case .flush: flush()
+        case .flush(let isEarly): flush(isEarly: isEarly)
         case .tick: tick()
         }
     }
@@ -179,12 +179,14 @@ public struct Replica {
 
     /// Everything that was decided in this step goes out: journal and followers in parallel, then the answers whose
     /// entries are safe.
-    private mutating func flush() {
+    private mutating func flush(isEarly: Bool) {
         if !isInstalling, !isRewinding, let first = unjournaled.first {
             actions.append(.appendToJournal(first: first.position, entries: unjournaled))
             unjournaled = []
         }
         if active != nil { flushAsActive() }
+        // Only then heartbeats have had their turn.
+        if !isEarly { active?.workOnTheSpot = Bounds.workPerFlush }
     }
 
     private mutating func durable(upTo index: LogIndex) {

@@ -12,6 +12,9 @@ package import TupleCore
 package final class EventLoop {
     /// How many bytes one read takes at most; the buffer is one for the whole loop.
     package static let readBufferSize = 256 * 1024
+    /// How many frames are handled before what came of them leaves. Fewer cost system calls, more have the next process
+    /// wait with nothing to do.
+    private static let framesPerFlush = 128
 
     let raw: UnsafeMutablePointer<uv_loop_t>
     let readBuffer = UnsafeMutableRawBufferPointer.allocate(byteCount: EventLoop.readBufferSize, alignment: 16)
@@ -20,8 +23,9 @@ package final class EventLoop {
 
     private let prepare = UnsafeMutablePointer<uv_prepare_t>.allocate(capacity: 1)
     private let idle = UnsafeMutablePointer<uv_idle_t>.allocate(capacity: 1)
-    private var afterEventsCallbacks: [() -> Void] = []
+    private var afterEventsCallbacks: [(_ isEarly: Bool) -> Void] = []
     private var soonCallbacks: [() -> Void] = []
+    private var unflushedFrames = 0
     private var unflushed: [Connection] = []
     private var flushing: [Connection] = []
     private enum Life { case open, closing, closed }
@@ -100,8 +104,9 @@ package final class EventLoop {
     }
 
     /// Runs `callback` once an iteration, when all events of that iteration have been handled and before anything is
-    /// flushed. Callbacks run in the order they were added, and stay until the loop is closed.
-    package func afterEvents(_ callback: @escaping () -> Void) { afterEventsCallbacks.append(callback) }
+    /// flushed; and, with `isEarly`, each time that very many frames have been. Callbacks run in the order they were
+    /// added, and stay until the loop is closed.
+    package func afterEvents(_ callback: @escaping (_ isEarly: Bool) -> Void) { afterEventsCallbacks.append(callback) }
 
     /// Runs `work` on a thread of libuv's pool (four, unless `UV_THREADPOOL_SIZE` says otherwise; name resolution
     /// uses the same pool), then `then` on the loop's thread with its result.
@@ -158,8 +163,18 @@ package final class EventLoop {
     /// Has `connection` flushed before the loop sleeps.
     func needsFlush(_ connection: Connection) { unflushed.append(connection) }
 
-    private func finishIteration() {
-        for callback in afterEventsCallbacks { callback() }
+    /// Counts frames that this iteration has handled. When they are many, what came of them leaves before the others are
+    /// handled: whoever waits for it can go on meanwhile.
+    func handled(frames: Int) {
+        unflushedFrames += frames
+        if unflushedFrames >= EventLoop.framesPerFlush { flush(isEarly: true) }
+    }
+
+    private func finishIteration() { flush(isEarly: false) }
+
+    private func flush(isEarly: Bool) {
+        unflushedFrames = 0
+        for callback in afterEventsCallbacks { callback(isEarly) }
         // What a flush sends in its turn (a producer that hears of drained bytes) waits for the next iteration, lest
         // one fast reader keep everyone else from being served.
         swap(&unflushed, &flushing)

@@ -14,7 +14,7 @@ package final class FrameConnection {
     package private(set) var receivedAt = Instant(nanoseconds: 0)
 
     /// Frames in one run at most: so many more than a client may have on its way are taken from it before it is paused.
-    private static let maximumRun = 256
+    private static let maximumRun = 128
 
     private var decoder = FrameDecoder()
     private var failure: String?
@@ -73,6 +73,7 @@ package final class FrameConnection {
             if onRun != nil {
                 while !isClosed, !isPaused, let run = try decoder.nextRun(atMost: FrameConnection.maximumRun) {
                     onRun?(run)
+                    connection.loop.handled(frames: run.count)
                 }
             } else {
                 while !isClosed, !isPaused, let frame = try decoder.next() { onFrame?(frame) }

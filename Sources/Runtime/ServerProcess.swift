@@ -93,7 +93,7 @@ final class ServerProcess {
         signals = SignalHandler.ofDaemon(
             on: loop, logger, reopening: { [unowned self] in self.logger.reopen() },
             ending: { [unowned self] in self.end(.shutdown) })
-        loop.afterEvents { [unowned self] in self.flush() }
+        loop.afterEvents { [unowned self] in self.flush(isEarly: $0) }
         let ticker = Timer(on: loop) { [unowned self] in self.happened(.tick) }
         let period = min(options.heartbeatInterval / 4, ServerProcess.longestTick)
         ticker.schedule(after: period, repeatingEvery: period)
@@ -136,10 +136,10 @@ final class ServerProcess {
         actions.removeAll(keepingCapacity: true)
     }
 
-    private func flush() {
+    private func flush(isEarly: Bool) {
         // What is written on the spot may let answers go: once more, then; whatever is left waits for the next iteration.
         for _ in 0..<2 where needsFlush {
-            happened(.flush)
+            happened(.flush(isEarly: isEarly))
             needsFlush = false
             journal.flush(replica.state, neededAfter: replica.journalNeededAfter)
         }

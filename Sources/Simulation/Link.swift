@@ -12,6 +12,14 @@ enum Party {
     case proxyToOperator(OperatorLink)
     case client(any ClientEnd)
 
+    /// Whether what arrives together is handed over together.
+    var takesRuns: Bool {
+        switch self {
+        case .serverToProxy, .proxyToServer, .proxyToClient: true
+        case .serverToPeer, .proxyToOperator, .client: false
+        }
+    }
+
     /// The server it is on, if any.
     var server: ServerHost? {
         switch self {

@@ -400,7 +400,7 @@ package final class ServerHost {
         }
         isTurnScheduled = false
         guard needsFlush, !isEnding else { return }
-        waiting.append(.flush)
+        waiting.append(.flush(isEarly: false))
         drain()
         guard life == self.life, !isFrozen else { return }
         needsFlush = false

@@ -141,15 +141,16 @@ extension World {
             switch item {
             case .opened: opened(link.parties[other])
             case .frame(let frame):
-                link.bytes[side] -= frame.payload.count + Header.byteCount
-                mix(frame, from: link.places[side], to: link.places[other])
-                if tellsMessages {
-                    tell(
-                        "  \(name(link.places[side])) → \(name(link.places[other])) \(frame.type)"
-                            + " epoch \(frame.header.epoch.number) session \(frame.header.session.number)"
-                            + " sequence \(frame.header.sequence.number) (\(frame.payload.count) bytes)")
+                var run = FrameRun()
+                take(frame, of: link, side, into: &run)
+                // What is there already comes in the same read.
+                while case (.frame(let next), let arrival)? = link.queues[side].first, arrival <= now,
+                    link.parties[other].takesRuns
+                {
+                    link.queues[side].removeFirst()
+                    take(next, of: link, side, into: &run)
                 }
-                received(frame, link, other)
+                received(run, link, other)
             case .closed:
                 link.isEnded[other] = true
                 closed(link.parties[other])
@@ -166,6 +167,18 @@ extension World {
         if link.isEnded == [true, true] { links.removeAll { $0 === link } }
     }
 
+    private func take(_ frame: Frame, of link: Link, _ side: Int, into run: inout FrameRun) {
+        link.bytes[side] -= frame.payload.count + Header.byteCount
+        mix(frame, from: link.places[side], to: link.places[1 - side])
+        if tellsMessages {
+            tell(
+                "  \(name(link.places[side])) → \(name(link.places[1 - side])) \(frame.type)"
+                    + " epoch \(frame.header.epoch.number) session \(frame.header.session.number)"
+                    + " sequence \(frame.header.sequence.number) (\(frame.payload.count) bytes)")
+        }
+        run.append(frame)
+    }
+
     private func opened(_ party: Party) {
         switch party {
         case .proxyToServer(let id): proxy.happened(.serverConnected(id))
@@ -178,16 +191,18 @@ extension World {
         }
     }
 
-    private func received(_ frame: Frame, _ link: Link, _ side: Int) {
+    private func received(_ run: FrameRun, _ link: Link, _ side: Int) {
         switch link.parties[side] {
         case .proxyToServer(let id):
-            if frame.type == .response, let host = link.parties[1 - side].server { watch.answered(frame, by: host) }
-            proxy.happened(.serverFrame(id, frame))
-        case .proxyToClient(let id): proxy.happened(.clientFrame(id, frame))
-        case .proxyToOperator(let id): proxy.happened(.operatorFrame(id, frame))
-        case .serverToProxy(let host): host.happened(.proxyFrame(frame))
-        case .serverToPeer(let host, let peer): host.happened(.peerFrame(peer, frame))
-        case .client(let end): end.received(frame)
+            if let host = link.parties[1 - side].server {
+                for frame in run where frame.type == .response { watch.answered(frame, by: host) }
+            }
+            proxy.happened(.serverFrames(id, run))
+        case .proxyToClient(let id): proxy.happened(.clientFrames(id, run))
+        case .proxyToOperator(let id): for frame in run { proxy.happened(.operatorFrame(id, frame)) }
+        case .serverToProxy(let host): host.happened(.proxyFrames(run))
+        case .serverToPeer(let host, let peer): for frame in run { host.happened(.peerFrame(peer, frame)) }
+        case .client(let end): for frame in run { end.received(frame) }
         }
     }
 

@@ -42,7 +42,9 @@ public struct FrameRun: Sendable, Sequence {
     public mutating func append(_ header: Header, payload: ArraySlice<UInt8>) {
         precondition(payload.count <= Limits.maximumPayloadBytes, "senders cut what is longer into several frames")
         // Frames of another run may follow in the same memory.
-        if range.upperBound != storage.count { self = FrameRun(checked: [UInt8](storage[range]), 0..<range.count, count: count) }
+        if range.upperBound != storage.count {
+            self = FrameRun(checked: [UInt8](storage[range]), 0..<range.count, count: count)
+        }
         payload.withUnsafeBytes { payload in
             Header.append(header, payloadBytes: payload.count, checksum: Frame.checksum(payload), to: &storage)
             storage.append(contentsOf: payload)

@@ -164,7 +164,7 @@ final class Wire {
         // This disk keeps the state alone.
         case .readJournal(let peer, _, _): happen(node, .journalRead(peer, .lacking(common: nil)))
         case .rewind: happen(node, .rewound(nil))
-        case .sendToProxy(let frame): send(frame, from: .nodeToProxy(name))
+        case .sendToProxy(let run): for frame in run { send(frame, from: .nodeToProxy(name)) }
         case .reconnectToProxy:
             close(.nodeToProxy(name))
             node.connectAt = now.advanced(by: Wire.reconnectDelay)
@@ -233,13 +233,15 @@ final class Wire {
                 violate("the switch went back from version \(before.version) to \(record.version)")
             }
             proxyDisk = record
-        case .sendToClient(let client, let frame):
-            if frame.type == .response { checkAnswer(frame, client) }
-            send(frame, from: .proxyToClient(client.number))
+        case .sendToClient(let client, let run):
+            for frame in run {
+                if frame.type == .response { checkAnswer(frame, client) }
+                send(frame, from: .proxyToClient(client.number))
+            }
         case .closeClient(let client): close(.proxyToClient(client.number))
         case .pauseClient(let client, let isPaused):
             if isPaused { pausedClients.insert(client.number) } else { pausedClients.remove(client.number) }
-        case .sendToServer(let link, let frame): send(frame, from: .proxyToServer(link.number))
+        case .sendToServer(let link, let run): for frame in run { send(frame, from: .proxyToServer(link.number)) }
         case .closeServer(let link): close(.proxyToServer(link.number))
         case .sendToOperator(let link, let frame): send(frame, from: .proxyToOperator(link.number))
         case .closeOperator(let link): close(.proxyToOperator(link.number))

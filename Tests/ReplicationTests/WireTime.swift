@@ -20,7 +20,7 @@ extension Wire {
             for name in names {
                 let node = node(name)
                 if node.needsFlush, node.runs {
-                    happen(node, .flush)
+                    happen(node, .flush(isEarly: false))
                     isQuiet = false
                 }
                 if canSync(node) {
@@ -116,7 +116,7 @@ extension Wire {
         guard !choices.isEmpty else { return false }
         switch choices[random.below(choices.count)] {
         case .deliver(let link, let side): deliver(link, side)
-        case .flush(let node): happen(node, .flush)
+        case .flush(let node): happen(node, .flush(isEarly: false))
         case .sync(let node): sync(node)
         case .search(let node): search(node)
         case .dial(let dial): settle(dial)

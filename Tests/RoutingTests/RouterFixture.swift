@@ -26,10 +26,10 @@ struct RouterFixture {
         for action in router.step(event, at: now) {
             switch action {
             case .persist(let record): persisted.append(record)
-            case .sendToClient(let client, let frame): toClient[client, default: []].append(frame)
+            case .sendToClient(let client, let run): toClient[client, default: []] += run
             case .closeClient(let client): closedClients.append(client)
             case .pauseClient(let client, let isPaused): pauses[client] = isPaused
-            case .sendToServer(let link, let frame): toServer[link, default: []].append(frame)
+            case .sendToServer(let link, let run): toServer[link, default: []] += run
             case .closeServer(let link): closedServers.append(link)
             case .sendToOperator(let link, let frame): toOperator[link, default: []].append(frame)
             case .closeOperator, .status, .stopListening: break

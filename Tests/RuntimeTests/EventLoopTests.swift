@@ -48,7 +48,7 @@ import TupleCore
     @Test func afterEventsRunsOnceForManyEventsOfAnIteration() throws {
         var log: [String] = []
         try withLoop { loop in
-            loop.afterEvents { if !log.isEmpty, log.last != "after" { log.append("after") } }
+            loop.afterEvents { _ in if !log.isEmpty, log.last != "after" { log.append("after") } }
             for number in 0..<3 { loop.soon { log.append("event \(number)") } }
             loop.after(.milliseconds(20)) { loop.stop() }
         }
@@ -58,7 +58,7 @@ import TupleCore
     @Test func soonDoesNotRunWithinTheSameRound() throws {
         var log: [Int] = []
         try withLoop { loop in
-            loop.afterEvents { if !log.isEmpty { log.append(0) } }
+            loop.afterEvents { _ in if !log.isEmpty { log.append(0) } }
             loop.soon {
                 log.append(1)
                 loop.soon {

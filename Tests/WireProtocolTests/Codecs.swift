@@ -261,6 +261,7 @@ extension SeededRandom {
     mutating func entry() -> LogEntry {
         let time = Int64(truncatingIfNeeded: next())
         if below(4) == 0 { return LogEntry(position: position(), time: time, body: .epochBegun) }
+        if flag() { return LogEntry(position: position(), time: time, body: .pairs(several { $0.pairUpdate() })) }
         let update = LogEntry.Update(
             session: SessionID(next()), sequence: RequestSequence(next()), lowWater: RequestSequence(next()),
             effects: several { random in
@@ -271,6 +272,12 @@ extension SeededRandom {
                 }
             }, outcome: flag() ? [] : answer().payloadBytes)
         return LogEntry(position: position(), time: time, body: .update(update))
+    }
+
+    mutating func pairUpdate() -> LogEntry.PairUpdate {
+        LogEntry.PairUpdate(
+            session: SessionID(next()), sequence: RequestSequence(next()), lowWater: RequestSequence(next()),
+            replaces: flag(), pair: pair())
     }
 
     mutating func frame() -> Frame {

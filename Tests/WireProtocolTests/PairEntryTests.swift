@@ -3,107 +3,139 @@ import TupleCore
 
 @testable import WireProtocol
 
-/// The short way from a request's bytes to the log's says what the long way says, or nothing.
+/// The short way from requests' bytes to the log's says what the long way says, or nothing.
 @Suite struct PairEntryTests {
-    private static let header = Header(
-        .request, session: SessionID(0x1122_3344_5566_7788), sequence: RequestSequence(9), epoch: Epoch(3),
-        connection: ConnectionIndicator(5), lowWater: RequestSequence(8))
     private static let position = LogPosition(epoch: Epoch(3), index: LogIndex(77))
 
-    private static func short(_ request: Request, _ rule: ElementRule) -> PairEntry? {
-        PairEntry(request: request.payloadBytes[...], header: header, rule: rule, position: position, time: -5)
+    private static func frame(_ request: Request, _ number: UInt64 = 9) -> Frame {
+        let header = Header(
+            .request, session: SessionID(0x1122_3344_5566_7788 ^ number / 3), sequence: RequestSequence(number),
+            epoch: Epoch(3), connection: ConnectionIndicator(5), lowWater: RequestSequence(number / 2))
+        return Frame(header, payload: request.payloadBytes)
     }
 
-    private static func long(_ request: Request, _ rule: ElementRule) -> LogEntry? {
+    private static func long(_ request: Request, _ header: Header, _ rule: ElementRule) -> LogEntry.PairUpdate? {
         guard case .list(let items) = request.payload, items.count == 1, let pair = Pair(items[0], rule: rule) else {
             return nil
         }
-        let effect: Effect = request.operatorName == "POST" ? .replaced(pair) : .added(pair)
-        return LogEntry(
-            position: position, time: -5,
-            body: .update(
-                .init(
-                    session: header.session, sequence: header.sequence, lowWater: header.lowWater, effects: [effect],
-                    outcome: [])))
+        return LogEntry.PairUpdate(
+            session: header.session, sequence: header.sequence, lowWater: header.lowWater,
+            replaces: request.operatorName == "POST", pair: pair)
+    }
+
+    private static func request(_ random: inout SeededRandom) -> Request {
+        let letters = Array("abcXYZ019-, é\u{0}".utf8)
+        func tuple() -> Term {
+            .list(
+                (0..<(random.below(20) == 0 ? 0 : 1 + random.below(3))).map { _ in
+                    let plain = random.below(12) > 0
+                    let count = random.below(12) == 0 ? 100 + random.below(300) : random.below(20)
+                    return .string((0..<count).map { _ in letters[random.below(plain ? 9 : letters.count)] })
+                })
+        }
+        let name = ["PUT", "POST", "PUT", "POST", "GET", "PUTS", "DELETE"][random.below(7)]
+        var items: [Term] = [.list([tuple(), tuple()])]
+        if random.below(10) == 0 { items.append(.list([tuple(), tuple()])) }
+        if random.below(20) == 0 { items = [.list([tuple()])] }
+        return Request(operatorName: name, payload: .list(items))
+    }
+
+    /// The updates that an entry is read to have, in place; nil where it is not read.
+    private static func updates(_ bytes: [UInt8]) -> [LogEntry.PairUpdate]? {
+        bytes.withUnsafeBytes { raw in
+            guard let entry = PairEntry(raw) else { return nil }
+            var updates: [LogEntry.PairUpdate] = []
+            let isWhole = entry.forEachGroup { group in
+                for update in group {
+                    let (key, value) = (Tuple(packed: [UInt8](update.key)), Tuple(packed: [UInt8](update.value)))
+                    guard let key, let value else { return false }
+                    updates.append(
+                        LogEntry.PairUpdate(
+                            session: update.session, sequence: update.sequence, lowWater: update.lowWater,
+                            replaces: update.replaces, pair: Pair(key: key, value: value)))
+                }
+                return true
+            }
+            return isWhole ? updates : nil
+        }
     }
 
     @Test(arguments: [ElementRule.alphanumeric, .text])
     func itMakesTheSameBytes(rule: ElementRule) throws {
         var random = SeededRandom()
-        let letters = Array("abcXYZ019-, é\u{0}".utf8)
+        var gathered = PairRequests()
         var made = 0
-        for _ in 0..<20_000 {
-            func tuple() -> Term {
-                .list(
-                    (0..<random.below(4)).map { _ in
-                        let plain = random.below(4) > 0
-                        let count = random.below(12) == 0 ? 100 + random.below(300) : random.below(20)
-                        return .string((0..<count).map { _ in letters[random.below(plain ? 9 : letters.count)] })
-                    })
+        for _ in 0..<1_500 {
+            var expected: [LogEntry.PairUpdate] = []
+            for number in 0..<UInt64(random.below(60)) {
+                let request = Self.request(&random)
+                let frame = Self.frame(request, number + 1)
+                guard gathered.add(frame, rule: rule) else { continue }
+                #expect(request.operatorName == "PUT" || request.operatorName == "POST")
+                expected.append(
+                    try #require(Self.long(request, frame.header, rule), "seed \(random.seed): \(request)"))
             }
-            let name = ["PUT", "POST", "GET", "PUTS", "DELETE"][random.below(12) % 5]
-            var items: [Term] = [.list([tuple(), tuple()])]
-            if random.below(10) == 0 { items.append(.list([tuple(), tuple()])) }
-            if random.below(20) == 0 { items = [.list([tuple()])] }
-            let request = Request(operatorName: name, payload: .list(items))
-            guard let entry = Self.short(request, rule) else { continue }
-            made += 1
-            #expect(name == "PUT" || name == "POST")
-            let expected = try #require(Self.long(request, rule), "seed \(random.seed): \(request)")
-            #expect(entry.bytes == expected.encoded, "seed \(random.seed)")
-            guard case .update(let update) = expected.body, let effect = update.effects.first else { continue }
-            #expect(Array(entry.bytes[entry.key]) == effect.key.packed)
-            #expect(entry.replaces == (name == "POST"))
+            #expect(gathered.items.count == expected.count)
+            var seen = 0
+            gathered.forEachGroup { first, group in
+                #expect(first == seen)
+                seen += group.count
+            }
+            #expect(seen == expected.count)
+            let begin = random.below(expected.count + 1)
+            let range = begin..<begin + random.below(expected.count + 1 - begin)
+            if !range.isEmpty {
+                made += range.count
+                let long = LogEntry(position: Self.position, time: -5, body: .pairs(Array(expected[range])))
+                #expect(gathered.entry(range, at: Self.position, time: -5) == long.encoded, "seed \(random.seed)")
+            }
+            gathered.removeAll()
         }
         #expect(made > 1_000, "seed \(random.seed)")
+    }
+
+    @Test func itTakesNoMoreThanThereIsRoomFor() {
+        var gathered = PairRequests(capacity: 300)
+        let request = Request(
+            operatorName: "PUT", payload: .list([.list([.list([.string("abcdefgh")]), .list([.string("c")])])]))
+        var count = 0
+        while gathered.add(Self.frame(request), rule: .text) { count += 1 }
+        #expect(count > 2 && gathered.items.count == count)
+        gathered.removeAll()
+        let fits = gathered.add(Self.frame(request), rule: .text)
+        #expect(fits)
     }
 
     @Test func itTellsThemFromAllOtherEntries() throws {
         var random = SeededRandom()
         for _ in 0..<5_000 {
             let entry = random.entry()
-            let bytes = entry.encoded
-            bytes.withUnsafeBytes { raw in
-                let view = PairEntry.view(raw)
-                if case .update(let update) = entry.body, update.outcome.isEmpty, update.effects.count == 1,
-                    case let pair? = update.effects.first.flatMap(Self.pair)
-                {
-                    #expect(view?.position == entry.position && view?.time == entry.time)
-                    #expect(view?.session == update.session && view?.sequence == update.sequence)
-                    #expect(view?.lowWater == update.lowWater)
-                    // A length of three bytes is left to the other reader.
-                    if let view {
-                        #expect(Array(view.key) == pair.key.packed && Array(view.value) == pair.value.packed)
-                    }
-                } else {
-                    #expect(view == nil, "seed \(random.seed)")
-                }
+            if case .pairs(let expected) = entry.body {
+                // A length of three bytes is left to the other reader.
+                if let found = Self.updates(entry.encoded) { #expect(found == expected, "seed \(random.seed)") }
+            } else {
+                #expect(Self.updates(entry.encoded) == nil, "seed \(random.seed)")
             }
         }
     }
 
-    private static func pair(_ effect: Effect) -> Pair? {
-        switch effect {
-        case .added(let pair), .replaced(let pair): pair
-        case .removed: nil
-        }
-    }
-
     @Test func brokenEntriesAreNeverTakenForWholeOnes() throws {
-        let request = Request(
-            operatorName: "PUT", payload: .list([.list([.list([.string("ab")]), .list([.string("c")])])]))
-        let whole = try #require(Self.short(request, .text)).bytes
-        for count in 0..<whole.count {
-            whole[..<count].withUnsafeBytes { #expect(PairEntry.view($0) == nil) }
+        var gathered = PairRequests()
+        for name in ["PUT", "POST"] {
+            let request = Request(
+                operatorName: name, payload: .list([.list([.list([.string("ab")]), .list([.string("c")])])]))
+            let isTaken = gathered.add(Self.frame(request), rule: .text)
+            #expect(isTaken)
         }
+        let whole = gathered.entry(0..<2, at: Self.position, time: 7)
+        #expect(Self.updates(whole)?.count == 2)
+        for count in 0..<whole.count { #expect(Self.updates(Array(whole[..<count])) == nil) }
         for at in whole.indices {
             for bit in 0..<8 {
                 var broken = whole
                 broken[at] ^= 1 << bit
-                broken.withUnsafeBytes { raw in
-                    guard PairEntry.view(raw) != nil else { return }
-                    #expect((try? LogEntry(decoding: broken[...])) != nil, "byte \(at) bit \(bit)")
-                }
+                guard Self.updates(broken) != nil else { continue }
+                #expect((try? LogEntry(decoding: broken[...])) != nil, "byte \(at) bit \(bit)")
             }
         }
     }
