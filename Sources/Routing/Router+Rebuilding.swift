@@ -81,7 +81,7 @@ extension Router {
                 .init("server", wanted), .init("from", newest.active), .init("epoch", decided.epoch.number),
                 .init("dataLossAccepted", true),
             ])
-        if !server.isEligible { actions.append(.sendToServer(link, Frame(Header(.trust)))) }
+        if !server.isEligible { act(.sendToServer(link, Frame(Header(.trust)))) }
         broadcast()
         return nil
     }
