@@ -22,7 +22,7 @@ func main(_ name: String, _ dependencies: [Target.Dependency]) -> Target {
 
 func tests(_ name: String, _ dependencies: [Target.Dependency] = []) -> Target {
     .testTarget(
-        name: "\(name)Tests", dependencies: [.target(name: name)] + dependencies, swiftSettings: house)
+        name: "\(name)Tests", dependencies: [.target(name: name), "TestSupport"] + dependencies, swiftSettings: house)
 }
 
 let package = Package(
@@ -77,6 +77,8 @@ let package = Package(
         main("twinspace-sim", ["Runtime", "Simulation", "TupleCore"]),
         main("twinspace-bench", ["Benchmark"]),
 
+        // What several of them use.
+        .target(name: "TestSupport", path: "Tests/TestSupport", swiftSettings: house),
         tests("TupleCore"),
         tests("PythonRegex"),
         tests("TupleStore", ["TupleCore"]),

@@ -1,3 +1,4 @@
+import TestSupport
 import Testing
 import TupleCore
 
@@ -28,7 +29,7 @@ import TupleCore
 
     @Test(arguments: [true, false]) func aFlippedBitNeverGivesWrongData(closed: Bool) throws {
         let seed: UInt64 = 20_261_121
-        var random = Random(seed: seed)
+        var random = SeededRandom(seed: seed)
         let template = try prepare(closed: closed)
         let files = try template.list().map { ($0, template.contents(of: $0) ?? []) }
         var detected = 0
@@ -95,7 +96,7 @@ import TupleCore
 
     @Test func hostileFilesThrowAndNeverTrap() throws {
         let seed: UInt64 = 7
-        var random = Random(seed: seed)
+        var random = SeededRandom(seed: seed)
         let template = try prepare(closed: true)
         let files = try template.list().map { ($0, template.contents(of: $0) ?? []) }
         for trial in 0..<600 {

@@ -1,3 +1,4 @@
+import TestSupport
 import Testing
 import TupleCore
 
@@ -16,7 +17,7 @@ import TupleCore
     }
 
     @Test(arguments: 0..<300 as Range<UInt64>) func confirmedEntriesSurviveAndNothingIsInvented(seed: UInt64) throws {
-        var random = Random(seed: seed)
+        var random = SeededRandom(seed: seed)
         let storage = InMemoryStorage()
         var model = Model()
         var epoch: UInt64 = 1
@@ -47,7 +48,7 @@ import TupleCore
     /// One life of random work, which ends anywhere.
     private func live(
         _ writer: JournalWriter, _ storage: InMemoryStorage, _ model: inout Model, _ epoch: inout UInt64,
-        _ random: inout Random
+        _ random: inout SeededRandom
     ) throws {
         var pending: (request: SyncRequest, count: Int)?
         for _ in 0..<Int.random(in: 0...60, using: &random) {
@@ -103,7 +104,7 @@ import TupleCore
 
     /// A snapshot of the peer replaces a log of another history: before or after, never a mixture.
     @Test(arguments: 0..<200 as Range<UInt64>) func anInterruptedInstallationLeavesOneOrTheOther(seed: UInt64) throws {
-        var random = Random(seed: seed)
+        var random = SeededRandom(seed: seed)
         let storage = InMemoryStorage()
         let writer = try Recovery.open(storage: storage, settings: small).writer
         let count = UInt64.random(in: 1...60, using: &random)
@@ -133,7 +134,7 @@ import TupleCore
 
     /// The machine stops while recovery puts the directory in order: the next recovery comes to the same.
     @Test(arguments: 0..<200 as Range<UInt64>) func recoveryItselfMayBeInterrupted(seed: UInt64) throws {
-        var random = Random(seed: seed)
+        var random = SeededRandom(seed: seed)
         let storage = InMemoryStorage()
         let writer = try Recovery.open(storage: storage, settings: small).writer
         let durable = UInt64.random(in: 1...40, using: &random)

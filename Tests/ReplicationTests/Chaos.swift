@@ -1,3 +1,4 @@
+import TestSupport
 import Replication
 import Routing
 import TupleCore

@@ -1,3 +1,4 @@
+import TestSupport
 import Testing
 
 /// Random faults under load: nothing acknowledged is lost, nothing takes effect twice, one server an epoch answers, all

@@ -1,4 +1,5 @@
 import Replication
+import TestSupport
 import Testing
 import TupleCore
 import TupleStore

@@ -1,5 +1,6 @@
 import Replication
 import Routing
+import TestSupport
 import Testing
 import TupleCore
 import TupleStore

@@ -1,3 +1,4 @@
+import TestSupport
 import Testing
 import TupleCore
 import WireProtocol
@@ -14,7 +15,7 @@ import WireProtocol
     /// Held against a dictionary: requests in any order of numbers, answered in any order.
     @Test func itKeepsWhatHasNoAnswer() {
         let seed = UInt64.random(in: 0 ... .max)
-        var random = SplitMix(state: seed)
+        var random = SeededRandom(seed: seed)
         for round in 0..<60 {
             var requests = RequestsInFlight()
             var model: [Int: Int] = [:]
@@ -64,15 +65,5 @@ import WireProtocol
         #expect(requests.count == 1)
         requests.remove(at: try #require(requests.place(of: RequestSequence(1))))
         #expect(requests.isEmpty && requests.bytes == 0)
-    }
-
-    private struct SplitMix: RandomNumberGenerator {
-        var state: UInt64
-        mutating func next() -> UInt64 {
-            state &+= 0x9E37_79B9_7F4A_7C15
-            var mixed = (state ^ (state >> 30)) &* 0xBF58_476D_1CE4_E5B9
-            mixed = (mixed ^ (mixed >> 27)) &* 0x94D0_49BB_1331_11EB
-            return mixed ^ (mixed >> 31)
-        }
     }
 }

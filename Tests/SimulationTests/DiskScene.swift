@@ -65,6 +65,14 @@ final class DiskScene {
 
     // MARK: Requests
 
+    /// Sends a PUT and waits for nothing.
+    func begin(_ key: String, _ value: String) -> RequestSequence {
+        let pair = Term.list([.list([.string(key)]), .list([.string(value)])])
+        return caller.submit(Request(operatorName: "PUT", payload: .list([pair])))
+    }
+
+    func isAnswered(_ sequence: RequestSequence) -> Bool { answers[sequence] != nil }
+
     func ask(_ name: String, _ payload: Term, atMost limit: Duration = .seconds(30)) -> Answer? {
         let sequence = caller.submit(Request(operatorName: name, payload: payload))
         _ = run(atMost: limit) { answers[sequence] != nil }

@@ -76,6 +76,27 @@ import WireProtocol
         #expect(scene.world.watch.violations == [])
     }
 
+    /// Who has stepped aside does not ask for the switch while its disk hangs, whatever became of its heir.
+    @Test func aServerThatSteppedAsideAsksForNothingBeforeItsDiskIsWell() {
+        let scene = DiskScene(seed: 16)
+        let (a, b) = (scene.world.server("a"), scene.world.server("b"))
+        scene.write("k", "1")
+        a.isDiskHeld = true
+        let end = scene.world.now.advanced(by: .seconds(20))
+        let sequence = scene.begin("l", "1")
+        while !scene.told("a ALERT stepping-aside"), scene.world.stepOnce(until: end) {}
+        b.crash()
+        scene.run(.seconds(5))
+        #expect(scene.active == nil)
+        #expect(scene.world.proxy.durable?.story == "epoch 1 a [a,b]")
+        a.isDiskHeld = false
+        #expect(scene.run { scene.active?.machine == "a" })
+        #expect(scene.run { scene.isAnswered(sequence) })
+        b.start()
+        #expect(scene.run { scene.isRedundant })
+        #expect(scene.world.watch.violations == [])
+    }
+
     /// Without another one it waits for its disk, and answers nothing that is not on it.
     @Test func aHangingDiskOfTheOnlyServerIsWaitedFor() {
         let scene = DiskScene(seed: 3, ["a"])

@@ -1,4 +1,5 @@
 import PythonRegex
+import TestSupport
 import Testing
 import TupleCore
 
@@ -76,7 +77,7 @@ import TupleCore
 
     @Test func theRangePlanAnswersWhatAFullScanAnswers() throws {
         let seed = testSeed()
-        var random = PackedMapRandom(state: seed)
+        var random = SeededRandom(seed: seed)
         for round in 0..<60 {
             let space = RandomSpace.space(&random)
             for _ in 0..<30 {
@@ -122,15 +123,15 @@ import TupleCore
 private enum RandomSpace {
     static let letters = ["a", "b", "é", ",", "ab", "b,", "\u{10FFFF}", "z"]
 
-    static func element(_ random: inout PackedMapRandom) -> String {
+    static func element(_ random: inout SeededRandom) -> String {
         (0..<Int.random(in: 1...3, using: &random)).map { _ in letters.randomElement(using: &random)! }.joined()
     }
 
-    static func tuple(_ random: inout PackedMapRandom) -> [String] {
+    static func tuple(_ random: inout SeededRandom) -> [String] {
         (0..<Int.random(in: 1...3, using: &random)).map { _ in element(&random) }
     }
 
-    static func space(_ random: inout PackedMapRandom) -> Space {
+    static func space(_ random: inout SeededRandom) -> Space {
         var space = Space(rule: .text)
         for _ in 0..<Int.random(in: 0...120, using: &random) {
             _ = space.apply(
@@ -139,7 +140,7 @@ private enum RandomSpace {
         return space
     }
 
-    static func pattern(_ random: inout PackedMapRandom) -> String {
+    static func pattern(_ random: inout SeededRandom) -> String {
         let literal = element(&random)
         let other = element(&random)
         let forms = [
@@ -150,7 +151,7 @@ private enum RandomSpace {
         return forms.randomElement(using: &random)!
     }
 
-    static func expression(_ random: inout PackedMapRandom) -> Term {
+    static func expression(_ random: inout SeededRandom) -> Term {
         switch Int.random(in: 0..<4, using: &random) {
         case 0: .string(".*")
         case 1: .string(pattern(&random))

@@ -1,3 +1,4 @@
+import TestSupport
 import Testing
 import TupleCore
 
@@ -7,7 +8,7 @@ import TupleCore
     /// Held against a dictionary.
     @Test func theyKeepWhatADictionaryKeeps() {
         let seed = testSeed()
-        var random = PackedMapRandom(state: seed)
+        var random = SeededRandom(seed: seed)
         for round in 0..<60 {
             var outcomes = Outcomes()
             var model: [RequestSequence: [UInt8]] = [:]

@@ -1,23 +1,7 @@
+import TestSupport
 import Testing
 
 @testable import TupleStore
-
-/// SplitMix64: the same sequence on every machine.
-struct PackedMapRandom: RandomNumberGenerator {
-    var state: UInt64
-
-    mutating func next() -> UInt64 {
-        state &+= 0x9E37_79B9_7F4A_7C15
-        var z = state
-        z = (z ^ (z >> 30)) &* 0xBF58_476D_1CE4_E5B9
-        z = (z ^ (z >> 27)) &* 0x94D0_49BB_1331_11EB
-        return z ^ (z >> 31)
-    }
-
-    mutating func bytes(_ count: Int, alphabet: ClosedRange<UInt8> = 0...255) -> [UInt8] {
-        (0..<count).map { _ in UInt8.random(in: alphabet, using: &self) }
-    }
-}
 
 /// What the map must equal: a dictionary, sorted when it is compared.
 struct PackedMapModel {
@@ -98,7 +82,7 @@ enum PackedMapWorkload: String, CaseIterable, CustomTestStringConvertible {
         }
     }
 
-    func key(_ random: inout PackedMapRandom) -> [UInt8] {
+    func key(_ random: inout SeededRandom) -> [UInt8] {
         switch self {
         case .tiny:
             return random.bytes(.random(in: 0...3, using: &random), alphabet: 97...104)
@@ -118,7 +102,7 @@ enum PackedMapWorkload: String, CaseIterable, CustomTestStringConvertible {
         }
     }
 
-    func value(_ random: inout PackedMapRandom) -> [UInt8] {
+    func value(_ random: inout SeededRandom) -> [UInt8] {
         switch self {
         case .tiny, .short, .commonPrefix, .zeroBytes:
             return random.bytes(.random(in: 0...40, using: &random))
@@ -140,7 +124,7 @@ enum PackedMapWorkload: String, CaseIterable, CustomTestStringConvertible {
     /// insertions swings, so that the map grows and shrinks to (nearly) nothing several times.
     @Test(arguments: PackedMapWorkload.allCases, [1, 2] as [UInt64])
     func equalsTheModelAfterRandomOperations(_ workload: PackedMapWorkload, _ seed: UInt64) {
-        var random = PackedMapRandom(state: seed)
+        var random = SeededRandom(seed: seed)
         var map = PackedMap()
         var model = PackedMapModel()
         var snapshots: [(PackedMap, PackedMapModel)] = []
@@ -200,7 +184,7 @@ enum PackedMapWorkload: String, CaseIterable, CustomTestStringConvertible {
     }
 
     private func expectSameRanges(
-        _ map: PackedMap, _ model: PackedMapModel, _ workload: PackedMapWorkload, _ random: inout PackedMapRandom,
+        _ map: PackedMap, _ model: PackedMapModel, _ workload: PackedMapWorkload, _ random: inout SeededRandom,
         _ place: Comment
     ) {
         let sorted = model.sorted

@@ -1,3 +1,4 @@
+import TestSupport
 import Testing
 
 @testable import TupleStore
@@ -57,7 +58,7 @@ private func key(_ number: Int) -> [UInt8] {
     @Test(arguments: ["ascending", "descending", "random"])
     func everyInsertionOrderGivesTheSamePairs(_ order: String) {
         var numbers = Array(0..<20_000)
-        var random = PackedMapRandom(state: 7)
+        var random = SeededRandom(seed: 7)
         if order == "descending" { numbers.reverse() }
         if order == "random" { numbers.shuffle(using: &random) }
         var map = PackedMap()
@@ -118,7 +119,7 @@ private func key(_ number: Int) -> [UInt8] {
         var numbers = Array(0..<30_000)
         for number in numbers { map.insert(key: key(number), value: key(number)) }
         let full = map.statistics()
-        var random = PackedMapRandom(state: 11)
+        var random = SeededRandom(seed: 11)
         numbers.shuffle(using: &random)
         for number in numbers[..<27_000] { map.remove(key: key(number)) }
         #expect(map.violation() == nil)
@@ -137,7 +138,7 @@ private func key(_ number: Int) -> [UInt8] {
     }
 
     @Test func pagesAreFourFifthsFullAfterInsertionsInAnyOrder() throws {
-        var random = PackedMapRandom(state: 5)
+        var random = SeededRandom(seed: 5)
         var map = PackedMap()
         for _ in 0..<20_000 {
             map.insert(key: random.bytes(16, alphabet: 0x61...0x7A), value: random.bytes(16, alphabet: 0x61...0x7A))
@@ -178,7 +179,7 @@ private func key(_ number: Int) -> [UInt8] {
     }
 
     @Test func pairsOfAllSizesAreTaken() throws {
-        var random = PackedMapRandom(state: 5)
+        var random = SeededRandom(seed: 5)
         var builder = PackedMap.Builder()
         var model = PackedMapModel()
         for number in 0..<600 {

@@ -1,3 +1,4 @@
+import TestSupport
 import Testing
 import TupleCore
 
@@ -52,7 +53,7 @@ import TupleCore
 
     @Test func decisionsCarriedOutByTheLogMakeEqualCopies() throws {
         let seed = testSeed()
-        var random = PackedMapRandom(state: seed)
+        var random = SeededRandom(seed: seed)
         let matcher = Matcher()
         var first = ReplicatedState(rule: .alphanumeric)
         var second = first

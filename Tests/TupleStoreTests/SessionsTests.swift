@@ -1,3 +1,4 @@
+import TestSupport
 import Testing
 import TupleCore
 
@@ -91,7 +92,7 @@ import TupleCore
     /// Whoever is forgotten was used at or before the horizon, whichever way it went.
     @Test func theHorizonIsBehindEverythingThatWasForgotten() {
         let seed = UInt64.random(in: 1...UInt64.max)
-        var random = PackedMapRandom(state: seed)
+        var random = SeededRandom(seed: seed)
         var sessions = Sessions()
         var known: [SessionID: Int64] = [:]
         var forgotten: Int64 = .min

@@ -1,4 +1,3 @@
-import Foundation
 import Testing
 import TupleCore
 
@@ -68,9 +67,4 @@ extension Decision {
     var keys: [String] { answer.pairs.map(\.key.text) }
     var reasons: [Reason] { answer.rejected.map(\.reason) }
     var items: [Term] { answer.rejected.map(\.item) }
-}
-
-/// The seed of a random test: `TWINSPACE_TEST_SEED`, or a new one.
-func testSeed() -> UInt64 {
-    ProcessInfo.processInfo.environment["TWINSPACE_TEST_SEED"].flatMap(UInt64.init) ?? .random(in: 0 ... .max)
 }

@@ -1,3 +1,4 @@
+import TestSupport
 import Testing
 import TupleCore
 
@@ -59,7 +60,7 @@ import TupleCore
 
     @Test func theDigestDoesNotDependOnTheWay() {
         let seed = testSeed()
-        var random = PackedMapRandom(state: seed)
+        var random = SeededRandom(seed: seed)
         let pairs = (0..<300).map { Pair(key: tuple("k\($0)"), value: tuple("v\($0 % 7)", "w")) }
         var first = Space(rule: .alphanumeric)
         for pair in pairs { first.take(.added(pair)) }

@@ -1,3 +1,4 @@
+import TestSupport
 import Testing
 import TupleCore
 
@@ -17,7 +18,7 @@ import TupleCore
 
     @Test func aTextIsFoundWhereItFirstIs() throws {
         let seed = testSeed()
-        var random = PackedMapRandom(state: seed)
+        var random = SeededRandom(seed: seed)
         for round in 0..<3_000 {
             let ignoresCase = Bool.random(using: &random)
             let letters: ClosedRange<UInt8> = Bool.random(using: &random) ? 0x61...0x63 : 0x41...0x7A
@@ -58,7 +59,7 @@ import TupleCore
     /// Spaces of many pages, with holes where pairs were removed, and texts from none of the pairs to all.
     @Test func whatIsFoundIsWhatTheExpressionsAloneFind() throws {
         let seed = testSeed()
-        var random = PackedMapRandom(state: seed)
+        var random = SeededRandom(seed: seed)
         let matcher = Matcher()
         for round in 0..<12 {
             let space = RandomPages.space(&random)
@@ -86,7 +87,7 @@ import TupleCore
     }
 
     @Test func aSearchForATextCostsWorkAndCanBeCancelled() throws {
-        var random = PackedMapRandom(state: 1)
+        var random = SeededRandom(seed: 1)
         let space = RandomPages.space(&random)
         let matcher = Matcher()
         let search = try matcher.get(expressions(.string(".*notthere.*")))
@@ -104,14 +105,14 @@ import TupleCore
 private enum RandomPages {
     private static let words = ["ab", "needle", "Needle", "NEEDLE", "k", "\u{212A}", "x\ny", "é", "zz", "a"]
 
-    private static func element(_ random: inout PackedMapRandom, _ rare: Int) -> String {
+    private static func element(_ random: inout SeededRandom, _ rare: Int) -> String {
         let filler = String(
             decoding: random.bytes(Int.random(in: 1...12, using: &random), alphabet: 0x61...0x7A), as: UTF8.self)
         guard Int.random(in: 0..<rare, using: &random) == 0 else { return filler }
         return filler + words.randomElement(using: &random)! + filler
     }
 
-    static func space(_ random: inout PackedMapRandom) -> Space {
+    static func space(_ random: inout SeededRandom) -> Space {
         var space = Space(rule: .text)
         let rare = [1, 3, 50, 1_000].randomElement(using: &random)!
         var keys: [Tuple] = []
@@ -128,7 +129,7 @@ private enum RandomPages {
         return space
     }
 
-    static func pattern(_ random: inout PackedMapRandom) -> String {
+    static func pattern(_ random: inout SeededRandom) -> String {
         let word = words.randomElement(using: &random)!
         let other = words.randomElement(using: &random)!
         let forms = [
