@@ -54,24 +54,6 @@ import WireProtocol
 
     // MARK: A member's data are lost too
 
-    /// What the operator's console is told.
-    private func switchOver(_ proxy: inout RouterFixture, _ argument: Term) throws -> OperatorReply {
-        let console = OperatorLink(50)
-        proxy.happen(.operatorConnected(console))
-        proxy.happen(.operatorFrame(console, Hello(agent: "test").frame))
-        let request = OperatorRequest(command: "switchover", argument: argument)
-        proxy.happen(.operatorFrame(console, request.frame(sequence: RequestSequence(1))))
-        let reply = try #require(proxy.toOperator[console]?.last { $0.type == .operatorReply })
-        return try OperatorReply(reply.payload)
-    }
-
-    private func words(to name: String, acceptDataLoss: Bool = true) -> Term {
-        .object([
-            Term.Member(name: Array("to".utf8), value: .string(Array(name.utf8))),
-            Term.Member(name: Array("acceptDataLoss".utf8), value: .boolean(acceptDataLoss)),
-        ])
-    }
-
     /// Nobody can say what the lost member knew: the operator is told, and told what to do.
     @Test func aMemberThatComesBackEmptyIsToldOf() {
         var proxy = RouterFixture()
@@ -95,12 +77,12 @@ import WireProtocol
         proxy.ask(100, 1)
         proxy.register(1, "a", activeEpoch: 3, record: record(3, version: 7, "a", ["a", "b"]))
         proxy.register(2, "b")
-        #expect(try switchOver(&proxy, words(to: "a", acceptDataLoss: false)).status == .unavailable)
-        #expect(try switchOver(&proxy, .null).status == .unavailable)
-        #expect(try switchOver(&proxy, words(to: "b")).status == .unavailable, "it has nothing")
-        #expect(try switchOver(&proxy, words(to: "c")).status == .unavailable, "it is not there")
+        #expect(try proxy.switchOver(to: "a", acceptDataLoss: false).status == .unavailable)
+        #expect(try proxy.switchOver(to: nil, acceptDataLoss: true).status == .unavailable)
+        #expect(try proxy.switchOver(to: "b", acceptDataLoss: true).status == .unavailable, "it has nothing")
+        #expect(try proxy.switchOver(to: "c", acceptDataLoss: true).status == .unavailable, "it is not there")
         #expect(proxy.persisted.isEmpty)
-        #expect(try switchOver(&proxy, words(to: "a")).status == .ok)
+        #expect(try proxy.switchOver(to: "a", acceptDataLoss: true).status == .ok)
         #expect(proxy.persisted == [record(1_000_003, version: 1_000_007, "a", ["a"])])
         #expect(!proxy.router.isServing, "it asks for an epoch of its own")
         proxy.takeOver(1, from: 1_000_003)
@@ -117,7 +99,7 @@ import WireProtocol
     @Test func aSuspectCopyThatIsToCountIsToldSo() throws {
         var proxy = RouterFixture()
         proxy.register(1, "a", record: record(3, version: 7, "b", ["a", "b"]), holdsCopy: false)
-        #expect(try switchOver(&proxy, words(to: "a")).status == .ok)
+        #expect(try proxy.switchOver(to: "a", acceptDataLoss: true).status == .ok)
         #expect(proxy.toServer[ServerLink(1)]?.contains { $0.type == .trust } == true)
         proxy.takeOver(1, from: 1_000_003)
         #expect(proxy.reply(to: 1)?.granted == false)

@@ -73,6 +73,21 @@ struct RouterFixture {
         happen(.serverFrame(ServerLink(number), request.frame(sequence: RequestSequence(77))))
     }
 
+    /// What an operator is told who moves the service.
+    mutating func switchOver(to name: String?, acceptDataLoss: Bool) throws -> OperatorReply {
+        let console = OperatorLink(50)
+        if toOperator[console] == nil {
+            happen(.operatorConnected(console))
+            happen(.operatorFrame(console, Hello(agent: "test").frame))
+        }
+        var words = [Term.Member(name: Array("acceptDataLoss".utf8), value: .boolean(acceptDataLoss))]
+        if let name { words.append(Term.Member(name: Array("to".utf8), value: .string(Array(name.utf8)))) }
+        let request = OperatorRequest(command: "switchover", argument: .object(words))
+        happen(.operatorFrame(console, request.frame(sequence: RequestSequence(1))))
+        let reply = try #require(toOperator[console]?.last { $0.type == .operatorReply })
+        return try OperatorReply(reply.payload)
+    }
+
     /// The last word on a question to the switch.
     func reply(to number: UInt64) -> SwitchReply? {
         toServer[ServerLink(number)]?.last { $0.type == .switchReply }.flatMap { try? SwitchReply($0.payload) }

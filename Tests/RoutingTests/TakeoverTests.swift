@@ -91,6 +91,18 @@ import WireProtocol
         #expect(proxy.reply(to: 2)?.granted == false)
     }
 
+    /// The set names the active server whatever became of its copy: that it is named is not enough.
+    @Test(arguments: [true, false]) func anActiveServerWithoutItsCopyIsNotSwitchedOverTo(isEmpty: Bool) throws {
+        let known = record(3, version: 7, "a", ["a", "b"])
+        var proxy = RouterFixture(record: known)
+        proxy.register(1, "a", record: isEmpty ? nil : known, holdsCopy: false)
+        #expect(try proxy.switchOver(to: "a", acceptDataLoss: false).status == .unavailable)
+        #expect(try proxy.switchOver(to: nil, acceptDataLoss: false).status == .unavailable)
+        #expect(proxy.persisted.isEmpty)
+        #expect(try proxy.switchOver(to: "a", acceptDataLoss: true).status == (isEmpty ? .unavailable : .ok))
+        #expect(proxy.persisted.isEmpty == isEmpty, "it has nothing at all")
+    }
+
     @Test func theSetIsChangedByTheActiveServerOfThisEpochAndVersionAlone() {
         var proxy = standing()
         proxy.changeInSync(2, epoch: 1, version: 2, ["b"])
