@@ -48,9 +48,9 @@ package final class ServerJournal {
     package static let patience = Duration.seconds(3)
     /// A write that is not synced goes to the system's memory, which takes less time than telling another thread of it.
     /// Where one took longer than this all the same, …
-    static let longestWrite = Duration.milliseconds(2)
+    static let longestWrite = Duration.milliseconds(10)
     /// … the next ones are left to the thread for so long: the loop must not wait for a disk.
-    static let slowness = Duration.seconds(2)
+    static let slowness = Duration.seconds(1)
     static let maximumBytesOnTheSpot = 262_144
     /// How much log is kept for a follower that takes a snapshot or reads, beyond what is kept anyway.
     package static let maximumPinnedBytes = 8 << 30

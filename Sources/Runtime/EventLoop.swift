@@ -175,12 +175,17 @@ package final class EventLoop {
     private func flush(isEarly: Bool) {
         unflushedFrames = 0
         for callback in afterEventsCallbacks { callback(isEarly) }
+        flushConnections()
+        if !unflushed.isEmpty { startIdling() }
+    }
+
+    /// Has what was sent so far leave at once: for an `afterEvents` callback that has something longer to do.
+    func flushConnections() {
         // What a flush sends in its turn (a producer that hears of drained bytes) waits for the next iteration, lest
         // one fast reader keep everyone else from being served.
         swap(&unflushed, &flushing)
         for connection in flushing { connection.flushFromLoop() }
         flushing.removeAll(keepingCapacity: true)
-        if !unflushed.isEmpty { startIdling() }
     }
 
     private func startIdling() {

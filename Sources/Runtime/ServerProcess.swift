@@ -141,6 +141,8 @@ final class ServerProcess {
         for _ in 0..<2 where needsFlush {
             happened(.flush(isEarly: isEarly))
             needsFlush = false
+            // Followers have the entries before this journal does: both work side by side.
+            loop.flushConnections()
             journal.flush(replica.state, neededAfter: replica.journalNeededAfter)
         }
     }
