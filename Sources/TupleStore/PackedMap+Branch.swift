@@ -60,7 +60,9 @@ extension PackedMap {
 
         /// The index of the child that `key` belongs to.
         @inline(__always)
-        func childIndex(_ key: UnsafeRawBufferPointer) -> Int { separators.view { $0.upperBound(key) } }
+        func childIndex(_ key: UnsafeRawBufferPointer) -> Int {
+            Unmanaged.passUnretained(separators)._withUnsafeGuaranteedRef { $0.view { $0.upperBound(key) } }
+        }
 
         /// A branch with the same children, which both then share.
         func copy() -> Branch {

@@ -35,26 +35,22 @@ extension PackedMap {
     func locate(_ key: UnsafeRawBufferPointer) -> Path? {
         guard let root else { return nil }
         var path = Path(height: root.level)
-        var branch = root
-        while branch.level > 1 {
-            let index = branch.childIndex(key)
-            path[branch.level] = index
-            branch = branch.branches[index]
+        let lowest = Branch.descend(from: root, to: key) { level, index in path[level] = index }
+        lowest._withUnsafeGuaranteedRef { branch in
+            let place = branch.leaf(path[1])._withUnsafeGuaranteedRef { $0.view { $0.lowerBound(key) } }
+            path.slot = place.slot
+            path.found = place.found
         }
-        let index = branch.childIndex(key)
-        path[1] = index
-        let place = branch.leaves[index].view { $0.lowerBound(key) }
-        path.slot = place.slot
-        path.found = place.found
         return path
     }
 
     /// The leaf that `key` belongs to, if the map has a root.
     @inline(__always)
     func leaf(for key: UnsafeRawBufferPointer) -> Page? {
-        guard var branch = root else { return nil }
-        while branch.level > 1 { branch = branch.branches[branch.childIndex(key)] }
-        return branch.leaves[branch.childIndex(key)]
+        guard let root else { return nil }
+        var last = 0
+        return Branch.descend(from: root, to: key) { _, index in last = index }
+            ._withUnsafeGuaranteedRef { $0.leaves[last] }
     }
 
     /// The branch of level 1 on `path`; it and all above it are copied before if snapshots share them.
@@ -78,4 +74,28 @@ extension PackedMap {
         guard let root else { preconditionFailure("a path leads into an empty PackedMap") }
         return root
     }
+}
+
+// References without a count. A map holds its root, and that everything below; as long as nothing is changed, what was
+// found stays. Counting each step of the way would cost more than the way itself.
+extension PackedMap.Branch {
+    /// The branch of level 1 that `key` belongs to, below `root`; each step is told: the level, and the child taken there.
+    @inline(__always)
+    static func descend(
+        from root: PackedMap.Branch, to key: UnsafeRawBufferPointer, _ step: (_ level: Int, _ index: Int) -> Void
+    ) -> Unmanaged<PackedMap.Branch> {
+        var branch = Unmanaged.passUnretained(root)
+        while true {
+            let below = branch._withUnsafeGuaranteedRef { branch -> Unmanaged<PackedMap.Branch>? in
+                let index = branch.childIndex(key)
+                step(branch.level, index)
+                return branch.level > 1 ? Unmanaged.passUnretained(branch.branches[index]) : nil
+            }
+            guard let below else { return branch }
+            branch = below
+        }
+    }
+
+    @inline(__always)
+    func leaf(_ index: Int) -> Unmanaged<PackedMap.Page> { Unmanaged.passUnretained(leaves[index]) }
 }

@@ -11,28 +11,18 @@ extension PackedMap {
         withUnsafeTemporaryAllocation(of: UnsafeRawPointer.self, capacity: keys.count) { leaves in
             var count = 0
             for key in keys {
-                leaves[count] = root.address(ofLeafFor: key)
+                var last = 0
+                let branch = Branch.descend(from: root, to: key) { _, index in last = index }
+                let leaf = UnsafeRawPointer(branch._withUnsafeGuaranteedRef { $0.leaf(last) }.toOpaque())
                 // How many slots there are is not known before the header is there: as many as a leaf of small pairs has.
-                twinspace_prefetch(leaves[count], Page.overhead + Page.usualSlotBytes)
+                twinspace_prefetch(leaf, Page.overhead + Page.usualSlotBytes)
+                leaves[count] = leaf
                 count &+= 1
             }
             // Nothing has changed meanwhile: the leaves are where they were.
             for leaf in leaves[..<count] {
                 Unmanaged<Page>.fromOpaque(leaf)._withUnsafeGuaranteedRef { $0.prefetchEnds() }
             }
-        }
-    }
-}
-
-extension PackedMap.Branch {
-    /// Where the leaf that `key` belongs to is, without a look at it: as an object it would be retained, and that is what
-    /// waits for its memory.
-    fileprivate func address(ofLeafFor key: UnsafeRawBufferPointer) -> UnsafeRawPointer {
-        var branch = self
-        while branch.level > 1 { branch = branch.branches[branch.childIndex(key)] }
-        let index = branch.childIndex(key)
-        return branch.leaves.withUnsafeBytes { leaves in
-            leaves.load(fromByteOffset: index &* MemoryLayout<PackedMap.Page>.stride, as: UnsafeRawPointer.self)
         }
     }
 }
