@@ -14,7 +14,7 @@ package final class ProxyHost {
     package private(set) var router: Router?
     private var record: DurableRecord?
     private(set) var life = 0
-    package private(set) var isFrozen = false
+    private var standstill = Standstill()
     /// What was made durable last.
     package private(set) var durable: SwitchRecord?
 
@@ -33,9 +33,6 @@ package final class ProxyHost {
     private var isStepping = false
     private var isEnding = false
     private var isListening = false
-    private var backlog: [() -> Void] = []
-    private var actionsUntilStop: Int?
-    private var stopsByFreezing = false
 
     /// Answers to ``Routing/Event/statusAsked(_:)``.
     package private(set) var statuses: [UInt64: Term] = [:]
@@ -48,13 +45,14 @@ package final class ProxyHost {
     }
 
     package var isUp: Bool { router != nil }
+    package var isFrozen: Bool { standstill.isFrozen }
     package var runs: Bool { router != nil && !isFrozen }
 
     // MARK: Life
 
     package func start() {
         precondition(router == nil, "the proxy runs already")
-        isFrozen = false
+        standstill = Standstill()
         isEnding = false
         life += 1
         do throws(JournalError) {
@@ -90,15 +88,7 @@ package final class ProxyHost {
             + clients.sorted { $0.key.number < $1.key.number }.map(\.value)
             + operators.sorted { $0.key.number < $1.key.number }.map(\.value)
         for end in ends {
-            guard silently, !end.link.isEnded[end.side] else {
-                world.close(end)
-                continue
-            }
-            end.link.isEnded[end.side] = true
-            end.link.isLostSilently[end.side] = true
-            world.after(.milliseconds(1_000 + world.random.below(3_000))) { [unowned world] in
-                world.giveUp(end.link, side: 1 - end.side)
-            }
+            if silently { world.vanish(end) } else { world.close(end) }
         }
         servers = [:]
         clients = [:]
@@ -110,35 +100,28 @@ package final class ProxyHost {
         waiting = []
         pending = []
         isStepping = false
-        isFrozen = false
+        standstill = Standstill()
         isListening = false
-        backlog = []
-        actionsUntilStop = nil
         storage.mend()
         storage.disk.crash(loss)
         world.kick()
     }
 
     package func freeze() {
-        guard !isFrozen else { return }
+        guard standstill.freeze() else { return }
         world.tell("proxy freezes")
-        isFrozen = true
     }
 
     package func thaw() {
-        guard isFrozen else { return }
+        guard let late = standstill.thaw() else { return }
         world.tell("proxy wakes up")
-        isFrozen = false
-        let late = backlog
-        backlog = []
         for body in late { world.schedule(.call(body), after: 0) }
         drain()
         world.kick()
     }
 
     package func stop(afterActions count: Int, byFreezing: Bool) {
-        actionsUntilStop = count
-        stopsByFreezing = byFreezing
+        standstill.stop(afterActions: count, byFreezing: byFreezing)
     }
 
     package func die(afterDiskCalls count: Int, lastCounts: Bool) {
@@ -148,7 +131,7 @@ package final class ProxyHost {
     /// Disk and process are as they should be.
     package func mend() {
         storage.mend()
-        actionsUntilStop = nil
+        standstill.forgetStop()
     }
 
     /// The directory with the switch's record is lost.
@@ -174,13 +157,10 @@ package final class ProxyHost {
         let life = life
         while self.life == life, !isFrozen, router != nil {
             if !pending.isEmpty {
-                if let left = actionsUntilStop {
-                    guard left > 0 else {
-                        actionsUntilStop = nil
-                        if stopsByFreezing { freeze() } else { crash() }
-                        break
-                    }
-                    actionsUntilStop = left - 1
+                let verdict = standstill.beforeAction()
+                guard verdict == .goesOn else {
+                    if verdict == .freezes { freeze() } else { crash() }
+                    break
                 }
                 carryOut(pending.removeFirst())
             } else if !waiting.isEmpty {
@@ -197,7 +177,7 @@ package final class ProxyHost {
     func tick(_ life: Int) {
         guard life == self.life, router != nil else { return }
         guard !isFrozen else {
-            backlog.append { [unowned self] in tick(life) }
+            standstill.hold { [unowned self] in tick(life) }
             return
         }
         world.schedule(.proxyTick(life: life), after: RouterSettings.tick.wholeNanoseconds)
@@ -301,7 +281,7 @@ package final class ProxyHost {
     private func whenAwake(_ body: @escaping () -> Void) {
         guard isFrozen else { return body() }
         let life = life
-        backlog.append { [unowned self] in
+        standstill.hold { [unowned self] in
             guard life == self.life else { return }
             whenAwake(body)
         }

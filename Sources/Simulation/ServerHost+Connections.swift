@@ -32,7 +32,7 @@ extension ServerHost {
         let life = life
         func call() {
             guard life == self.life else { return }
-            guard !isFrozen else { return backlog.append(call) }
+            guard !isFrozen else { return standstill.hold(call) }
             body()
         }
         world.after(duration, call)

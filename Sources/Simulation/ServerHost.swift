@@ -19,7 +19,7 @@ package final class ServerHost {
     private var journal: ServerJournal?
     /// Counts the processes, so that what was meant for an earlier one is known.
     private(set) var life = 0
-    package private(set) var isFrozen = false
+    var standstill = Standstill()
     /// Without power nobody answers, not even to refuse.
     package private(set) var isOff = false
     /// How the last process ended by itself.
@@ -56,12 +56,7 @@ package final class ServerHost {
     private var needsFlush = false
     private var isTurnScheduled = false
     private var isEnding = false
-    /// What would have been called while the process was frozen.
-    var backlog: [() -> Void] = []
     private var held: [() -> Void] = []
-    /// After so many more actions the process dies, or freezes.
-    private var actionsUntilStop: Int?
-    private var stopsByFreezing = false
 
     // What the watch must know of the disk.
     /// The log is durable up to here.
@@ -88,6 +83,7 @@ package final class ServerHost {
         diskSettings = disk
     }
 
+    package var isFrozen: Bool { standstill.isFrozen }
     package var runs: Bool { replica != nil && !isFrozen }
     package var isUp: Bool { replica != nil }
     package var role: String { replica?.status.role ?? "down" }
@@ -110,7 +106,7 @@ package final class ServerHost {
         precondition(replica == nil, "\(machine) runs already")
         isOff = false
         ended = nil
-        isFrozen = false
+        standstill = Standstill()
         isEnding = false
         life += 1
         do throws(JournalError) {
@@ -205,14 +201,7 @@ package final class ServerHost {
         let ends = allEnds
         leave(loss, closing: false)
         isOff = true
-        for end in ends where !end.link.isEnded[end.side] {
-            end.link.isEnded[end.side] = true
-            end.link.isLostSilently[end.side] = true
-            // The kernel at the other end gives up after a while.
-            world.after(.milliseconds(1_000 + world.random.below(3_000))) { [unowned world] in
-                world.giveUp(end.link, side: 1 - end.side)
-            }
-        }
+        for end in ends { world.vanish(end) }
     }
 
     private var allEnds: [LinkEnd] {
@@ -233,12 +222,10 @@ package final class ServerHost {
         isStepping = false
         needsFlush = false
         isTurnScheduled = false
-        isFrozen = false
-        backlog = []
+        standstill = Standstill()
         held = []
         heldSearches = []
         searches = [:]
-        actionsUntilStop = nil
         storage.mend()
         storage.disk.crash(loss)
         world.kick()
@@ -265,17 +252,13 @@ package final class ServerHost {
 
     /// SIGSTOP: connections stand; nothing is read, written or timed.
     package func freeze() {
-        guard !isFrozen else { return }
+        guard standstill.freeze() else { return }
         world.tell("\(machine) freezes")
-        isFrozen = true
     }
 
     package func thaw() {
-        guard isFrozen else { return }
+        guard let late = standstill.thaw() else { return }
         world.tell("\(machine) wakes up")
-        isFrozen = false
-        let late = backlog
-        backlog = []
         for body in late { world.schedule(.call(body), after: 0) }
         drain()
         world.kick()
@@ -283,8 +266,7 @@ package final class ServerHost {
 
     /// The process stops after so many more actions: it dies, or freezes in the middle of a step.
     package func stop(afterActions count: Int, byFreezing: Bool) {
-        actionsUntilStop = count
-        stopsByFreezing = byFreezing
+        standstill.stop(afterActions: count, byFreezing: byFreezing)
     }
 
     /// The process dies after so many more calls to the disk.
@@ -339,7 +321,7 @@ package final class ServerHost {
         storage.disk.setFaults(InMemoryStorage.Faults())
         storage.mend()
         diskSlowness = 1
-        actionsUntilStop = nil
+        standstill.forgetStop()
     }
 
     /// Changes how fast the clock runs; it does not jump.
@@ -365,13 +347,10 @@ package final class ServerHost {
         let life = life
         while self.life == life, !isFrozen, replica != nil {
             if !pending.isEmpty {
-                if let left = actionsUntilStop {
-                    guard left > 0 else {
-                        actionsUntilStop = nil
-                        if stopsByFreezing { freeze() } else { crash() }
-                        break
-                    }
-                    actionsUntilStop = left - 1
+                let verdict = standstill.beforeAction()
+                guard verdict == .goesOn else {
+                    if verdict == .freezes { freeze() } else { crash() }
+                    break
                 }
                 carryOut(pending.removeFirst())
                 if storage.hasDied, self.life == life { died() }
@@ -395,7 +374,7 @@ package final class ServerHost {
     func turnEnds(_ life: Int) {
         guard life == self.life else { return }
         guard !isFrozen else {
-            backlog.append { [unowned self] in turnEnds(life) }
+            standstill.hold { [unowned self] in turnEnds(life) }
             return
         }
         isTurnScheduled = false
@@ -419,7 +398,7 @@ package final class ServerHost {
     func tick(_ life: Int) {
         guard life == self.life, replica != nil else { return }
         guard !isFrozen else {
-            backlog.append { [unowned self] in tick(life) }
+            standstill.hold { [unowned self] in tick(life) }
             return
         }
         scheduleTick()
@@ -476,7 +455,7 @@ package final class ServerHost {
         func finish() {
             guard life == self.life else { return }
             guard !areSearchesHeld else { return heldSearches.append(finish) }
-            guard !isFrozen else { return backlog.append(finish) }
+            guard !isFrozen else { return standstill.hold(finish) }
             searches[id] = nil
             happened(.searched(id, task.run(world.matcher, cancellation: cancellation)))
         }
@@ -508,7 +487,7 @@ package final class ServerHost {
         func finish() {
             guard life == self.life else { return }
             guard !isDiskHeld else { return held.append(finish) }
-            guard !isFrozen else { return backlog.append(finish) }
+            guard !isFrozen else { return standstill.hold(finish) }
             body()
         }
         world.after(duration, finish)

@@ -105,6 +105,14 @@ extension World {
         closed(link.parties[side])
     }
 
+    /// This side's machine is gone without a word; the kernel at the other end gives up after a while.
+    func vanish(_ end: LinkEnd) {
+        guard !end.link.isEnded[end.side] else { return }
+        end.link.isEnded[end.side] = true
+        end.link.isLostSilently[end.side] = true
+        after(.milliseconds(1_000 + random.below(3_000))) { [unowned self] in giveUp(end.link, side: 1 - end.side) }
+    }
+
     /// Nothing arrives any more from this side, or all does that has waited.
     func silence(_ link: Link, side: Int, _ isSilenced: Bool) {
         link.isSilenced[side] = isSilenced

@@ -110,11 +110,12 @@ import WireProtocol
         #expect(scene.world.watch.violations == [])
     }
 
-    /// Memory keeps what its bound says; the rest comes from the journal, when the snapshot has arrived.
+    /// Memory keeps what its bound says; the rest comes from the journal, when the snapshot has arrived. The journal keeps
+    /// it, though snapshots on the disk cover it.
     @Test(arguments: 1...4 as ClosedRange<UInt64>) func memoryStaysBoundedWhileASnapshotIsSent(_ seed: UInt64) throws {
-        let scene = scene(seed, pairs: Self.pairs[...])
+        let scene = scene(seed, pairs: Self.pairs[..<1_000])
         let mark = beginAnew(scene)
-        try writeWhileItIsHeld(scene, count: 20)
+        try writeWhileItIsHeld(scene, count: 80)
         #expect(!scene.isRedundant)
         finish(scene)
         #expect(scene.world.story[mark...].count { $0.hasPrefix("a INFO resync server=b") } == 1)

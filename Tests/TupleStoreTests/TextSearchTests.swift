@@ -136,7 +136,8 @@ private enum RandomPages {
             ".*", "(?s).*", ".+", "(?s).+", "(.*)", ".*\(word).*", "(?s).*\(word).*", "(?i).*\(word).*",
             "(?i:.*\(word)).*", "(?ai).*\(word).*", ".*\(word).*\(other).*", "[a-m].*\(word).*",
             "[^b]*\(word)?.*", "a.*", "(?s)a.*", "b.*\(word).*", "(?i)b.*\(word)[a-z]*,.*", ".*(?=\(word)).*",
-            ".*(?:\(word)|\(other)).*", ".*,[0-9]*7", ".*(?:\(word)){2}.*", "[n-z]+,.*", ".*\(word)(?:\(other))*.*",
+            ".*(?:\(word)|\(other)).*", ".*\(word).\(other).*", "(?!.*\(word)).*", "(?:\(word))?.*", ".*,[0-9]*7",
+            ".*(?:\(word)){2}.*", "[n-z]+,.*", ".*\(word)(?:\(other))*.*",
         ]
         return forms.randomElement(using: &random)!
     }
