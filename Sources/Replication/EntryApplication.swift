@@ -35,7 +35,7 @@ extension ReplicatedState {
         bytes.withUnsafeBytes { bytes in
             guard let entry = PairEntry(bytes), isFollowed(by: entry.position) else { return false }
             let isApplied = entry.forEachGroup { updates in
-                prefetch(updates)
+                prefetch(updates, arePresent: updates.first?.replaces == true)
                 return updates.allSatisfy { apply($0, time: entry.time) }
             }
             guard isApplied else { return false }

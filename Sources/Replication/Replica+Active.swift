@@ -15,8 +15,8 @@ struct Active: Sendable {
     /// Answers that are ready, each waiting for the entry that it depends on: clients get them in the order in which the
     /// requests took effect.
     var outbox = FrameQueue()
-    /// Updates of one pair each that came together; empty between two steps.
-    var gathered = PairRequests()
+    /// Requests about one key each that came together; empty between two steps.
+    var gathered = KeyedRequests()
     /// States of which snapshots were on their way when the connection broke: they go on where they stopped.
     var paused: [NodeID: PausedSnapshot] = [:]
     /// Members of the in-sync set that are not connected, and since when.
@@ -137,26 +137,32 @@ extension Replica {
         return active?.gathered.add(frame, rule: state.space.rule) == true
     }
 
-    /// Carries out the gathered updates in one go from the requests' bytes to the log's. One that cannot be taken as it is
-    /// goes the long way, in its turn.
+    /// Carries out the gathered requests: updates in one go from the requests' bytes to the log's. One that cannot be taken
+    /// as it is goes the long way, in its turn.
     private mutating func carryOutGathered() {
         guard var gathered = active?.gathered, !gathered.isEmpty else { return }
         // Moved out, so that it is not copied when it is emptied.
-        active?.gathered = PairRequests(capacity: 0)
+        active?.gathered = KeyedRequests(capacity: 0)
         let time = max(state.time, moment.wallMilliseconds)
         var first = 0
-        gathered.forEachGroup { begin, updates in
-            state.prefetch(updates)
-            for (number, update) in zip(begin..., updates) {
-                if carryOut(update, time: time) {
-                    respond(
-                        gathered.items[number].frame.header, Replica.plainAnswer, flags: .first,
-                        after: state.position.index.next)
-                } else {
-                    log(gathered, first..<number, time: time)
-                    first = number + 1
-                    serve(gathered.items[number].frame)
+        // What the answers depend on: the entry that is being made, once there is an update for it.
+        var index = state.position.index
+        gathered.forEachGroup { begin, group in
+            // The first one stands for all: groups are mostly of one kind.
+            state.prefetch(group, arePresent: gathered.items[begin].kind != .add)
+            for (number, item) in zip(begin..., group) {
+                let header = gathered.items[number].frame.header
+                if gathered.items[number].kind == .lookup {
+                    if lookUp(item.key, header, after: index) { continue }
+                } else if carryOut(item, time: time) {
+                    index = state.position.index.next
+                    respond(header, Replica.plainAnswer, flags: .first, after: index)
+                    continue
                 }
+                log(gathered, first..<number, time: time)
+                first = number + 1
+                serve(gathered.items[number].frame)
+                index = state.position.index
             }
         }
         log(gathered, first..<gathered.items.count, time: time)
@@ -172,11 +178,34 @@ extension Replica {
         return state.apply(update, time: time)
     }
 
-    /// Puts updates that were applied at the log's end, as one entry.
-    private mutating func log(_ gathered: PairRequests, _ range: Range<Int>, time: Int64) {
-        guard let epoch = active?.epoch, !range.isEmpty else { return }
+    /// Answers a GET of one key.
+    ///
+    /// - Returns: false where it may not be answered yet, or at all; nothing has been done then.
+    private mutating func lookUp(_ key: UnsafeRawBufferPointer, _ request: Header, after index: LogIndex) -> Bool {
+        guard let epoch = active?.epoch, active?.stopping == nil, active?.searches.isBusy(request.session) == false
+        else { return false }
+        let header = Header(response: .first, to: request, epoch: epoch)
+        #if PLANTED_BUGS
+            let index = PlantedBug.readEarly.isOn ? .zero : index
+        #endif
+        active?.outbox.append(header, after: index) { payload in
+            let isFound = state.space.map.withValue(forKey: key) { value in
+                // A dot does not match the end of a line.
+                guard !value[..<Tuple.joinedCount(ofPacked: value)].contains(UInt8(ascii: "\n")) else { return false }
+                Answer.encode(key: key, value: value, into: &payload)
+                return true
+            }
+            if isFound != true { payload.append(contentsOf: Replica.plainAnswer) }
+        }
+        return true
+    }
+
+    /// Puts the updates among requests that were carried out at the log's end, as one entry.
+    private mutating func log(_ gathered: KeyedRequests, _ range: Range<Int>, time: Int64) {
+        guard let epoch = active?.epoch else { return }
         let position = LogPosition(epoch: epoch, index: state.position.index.next)
-        let entry = JournalEntry(position: position, bytes: gathered.entry(range, at: position, time: time)[...])
+        guard let bytes = gathered.entry(range, at: position, time: time) else { return }
+        let entry = JournalEntry(position: position, bytes: bytes[...])
         state.finish(position, time: time)
         unjournaled.append(entry)
         active?.tail.append(entry)
@@ -188,28 +217,7 @@ extension Replica {
             log(.warn, "stale-request", [.init("epoch", frame.header.epoch.number)])
             return
         }
-        if !getPair(frame) { serveAny(frame) }
-    }
-
-    /// Answers a GET of one key by looking it up.
-    ///
-    /// - Returns: false where it is anything else; nothing has been done then.
-    private mutating func getPair(_ frame: Frame) -> Bool {
-        let header = frame.header
-        guard header.connection != .none, header.flags.isEmpty, active?.stopping == nil,
-            active?.searches.isBusy(header.session) == false,
-            let request = KeyRequest(request: frame.payload, rule: state.space.rule)
-        else { return false }
-        let payload = request.key.withUnsafeBytes { key in
-            state.space.map.withValue(forKey: key) { value -> [UInt8]? in
-                // A dot does not match the end of a line.
-                let joined = value[..<Tuple.joinedCount(ofPacked: value)]
-                return joined.contains(UInt8(ascii: "\n")) ? nil : Answer.payloadBytes(key: key, value: value)
-            }
-        }
-        respond(
-            header, payload.flatMap { $0?[...] } ?? Replica.plainAnswer, flags: .first, after: state.position.index)
-        return true
+        serveAny(frame)
     }
 
     /// `ok`, and nothing else.
@@ -365,9 +373,7 @@ extension Replica {
             if position < chunks.count - 1 { flags.insert(.more) }
             #if PLANTED_BUGS
                 if PlantedBug.readEarly.isOn, (try? Request(decoding: frame.payload))?.operatorName == "GET" {
-                    let early = Header(
-                        .response, flags: flags, session: frame.header.session, sequence: frame.header.sequence,
-                        epoch: frame.header.epoch, connection: frame.header.connection)
+                    let early = Header(response: flags, to: frame.header, epoch: frame.header.epoch)
                     actions.append(.sendToProxy(FrameRun(Frame(early, payload: chunk))))
                     continue
                 }
@@ -380,10 +386,9 @@ extension Replica {
         _ request: Header, _ payload: ArraySlice<UInt8>, flags: Header.Flags, after index: LogIndex
     ) {
         guard let epoch = active?.epoch else { return }
-        let header = Header(
-            .response, flags: flags, session: request.session, sequence: request.sequence, epoch: epoch,
-            connection: request.connection)
-        active?.outbox.append(header, payload: payload, after: index)
+        active?.outbox.append(Header(response: flags, to: request, epoch: epoch), after: index) {
+            $0.append(contentsOf: payload)
+        }
     }
 
     // MARK: Commit
@@ -457,5 +462,14 @@ extension Replica {
         }
         actions.append(.sendToProxy(Frame(Header(.shutdown, epoch: active.epoch))))
         finish(.shutdown)
+    }
+}
+
+extension Header {
+    /// Of an answer, or a part of it.
+    fileprivate init(response flags: Flags, to request: Header, epoch: Epoch) {
+        self.init(
+            .response, flags: flags, session: request.session, sequence: request.sequence, epoch: epoch,
+            connection: request.connection)
     }
 }

@@ -44,11 +44,29 @@ extension PackedMap.PageView {
     @inline(__always)
     private func searchBehindPrefix(_ key: UnsafeRawBufferPointer) -> Place {
         let head = PackedMap.ByteOrder.head(of: key, from: prefixLength)
+        let low = firstSlot(notBelow: head)
+        if low == count || self.head(low) != head { return Place(slot: low, found: false) }
+        let order = PackedMap.ByteOrder.compare(key, self.key(low))
+        if order == 0 { return Place(slot: low, found: true) }
+        if order < 0 { return Place(slot: low, found: false) }
+        return searchAmongEqualHeads(key, head, from: low &+ 1)
+    }
+
+    /// The slot of `key` for all that the heads tell; nil where they tell that there is none.
+    func likelySlot(_ key: UnsafeRawBufferPointer) -> Int? {
+        guard key.count >= prefixLength else { return nil }
+        let head = PackedMap.ByteOrder.head(of: key, from: prefixLength)
+        let slot = firstSlot(notBelow: head)
+        return slot < count && self.head(slot) == head ? slot : nil
+    }
+
+    /// The first slot whose head is not below `head`.
+    @inline(__always)
+    private func firstSlot(notBelow head: UInt32) -> Int {
         let slotSize = slotSize
         var low = 0
         var length = count
-        // The first slot whose head is not below `head`. One conditional move a round instead of a branch that the
-        // processor could only guess.
+        // One conditional move a round instead of a branch that the processor could only guess.
         while length > 0 {
             let half = length &>> 1
             let middle = low &+ half
@@ -56,11 +74,7 @@ extension PackedMap.PageView {
             low = below ? middle &+ 1 : low
             length = below ? length &- half &- 1 : half
         }
-        if low == count || self.head(low) != head { return Place(slot: low, found: false) }
-        let order = PackedMap.ByteOrder.compare(key, self.key(low))
-        if order == 0 { return Place(slot: low, found: true) }
-        if order < 0 { return Place(slot: low, found: false) }
-        return searchAmongEqualHeads(key, head, from: low &+ 1)
+        return low
     }
 
     /// The rest of the search when the key is above the first slot of its head.

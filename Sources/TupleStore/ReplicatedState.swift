@@ -56,9 +56,12 @@ public struct ReplicatedState: Sendable {
         position.index == self.position.index.next && position.epoch >= self.position.epoch
     }
 
-    /// Has what these updates are going to need of the space brought into the cache: for groups of about a dozen.
-    public func prefetch(_ updates: UnsafeBufferPointer<PackedPairUpdate>) {
-        space.map.prefetch(updates.lazy.map(\.key))
+    /// Has what requests about these keys are going to need of the space brought into the cache: for groups of about a
+    /// dozen.
+    ///
+    /// - Parameter arePresent: as for ``PackedMap/prefetch(_:arePresent:)``.
+    public func prefetch(_ requests: UnsafeBufferPointer<PackedPairUpdate>, arePresent: Bool) {
+        space.map.prefetch(requests.lazy.map(\.key), arePresent: arePresent)
     }
 
     /// Applies one update of an entry of pairs. When all are applied, ``finish(_:time:)`` has to follow.

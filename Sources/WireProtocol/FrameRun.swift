@@ -40,14 +40,24 @@ public struct FrameRun: Sendable, Sequence {
 
     /// - Precondition: the payload is within ``Limits/maximumPayloadBytes``.
     public mutating func append(_ header: Header, payload: ArraySlice<UInt8>) {
-        precondition(payload.count <= Limits.maximumPayloadBytes, "senders cut what is longer into several frames")
+        append(header) { $0.append(contentsOf: payload) }
+    }
+
+    /// The same with a payload that `encode` appends; it must not touch what is there.
+    public mutating func append(_ header: Header, encode: (inout [UInt8]) -> Void) {
         // Frames of another run may follow in the same memory.
         if range.upperBound != storage.count {
             self = FrameRun(checked: [UInt8](storage[range]), 0..<range.count, count: count)
         }
-        payload.withUnsafeBytes { payload in
-            Header.append(header, payloadBytes: payload.count, checksum: Frame.checksum(payload), to: &storage)
-            storage.append(contentsOf: payload)
+        let begin = storage.count
+        Header.reserve(in: &storage)
+        encode(&storage)
+        storage.withUnsafeMutableBytes { bytes in
+            let payload = UnsafeRawBufferPointer(rebasing: bytes[(begin + Header.byteCount)...])
+            precondition(payload.count <= Limits.maximumPayloadBytes, "senders cut what is longer into several frames")
+            header.write(
+                payloadBytes: payload.count, checksum: Frame.checksum(payload),
+                to: UnsafeMutableRawBufferPointer(rebasing: bytes[begin..<begin + Header.byteCount]))
         }
         range = range.lowerBound..<storage.count
         count += 1
@@ -102,9 +112,9 @@ public struct FrameQueue: Sendable {
     public var isEmpty: Bool { run.isEmpty }
 
     /// Adds a frame that may leave when the log is committed up to this index, and all before it have left.
-    public mutating func append(_ header: Header, payload: ArraySlice<UInt8>, after index: LogIndex) {
+    public mutating func append(_ header: Header, after index: LogIndex, encode: (inout [UInt8]) -> Void) {
         let before = run.byteCount
-        run.append(header, payload: payload)
+        run.append(header, encode: encode)
         let bytes = run.byteCount - before
         if begin < groups.count, groups[groups.count - 1].index == index {
             groups[groups.count - 1].frames += 1

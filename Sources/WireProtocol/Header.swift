@@ -99,27 +99,31 @@ public struct Header: Hashable, Sendable {
     /// The only version so far.
     public static let version: UInt8 = 1
 
-    /// Appends the 64 bytes of a header.
-    static func append(_ header: Header, payloadBytes: Int, checksum: UInt32, to output: inout [UInt8]) {
-        withUnsafeTemporaryAllocation(byteCount: byteCount, alignment: 8) { bytes in
-            func put<Number: FixedWidthInteger>(_ value: Number, at offset: Int) {
-                bytes.storeBytes(of: value.littleEndian, toByteOffset: offset, as: Number.self)
-            }
-            put(magic, at: 0)
-            bytes[4] = version
-            bytes[5] = header.type.rawValue
-            put(header.flags.rawValue, at: 6)
-            put(UInt32(payloadBytes), at: 8)
-            put(checksum, at: 12)
-            put(header.session.number, at: 16)
-            put(header.sequence.number, at: 24)
-            put(header.epoch.number, at: 32)
-            put(header.connection.number, at: 40)
-            put(header.lowWater.number, at: 48)
-            put(UInt32(0), at: 56)
-            put(Frame.checksum(UnsafeRawBufferPointer(rebasing: bytes[..<60])), at: 60)
-            output.append(contentsOf: bytes)
+    /// Appends room for a header.
+    static func reserve(in output: inout [UInt8]) {
+        withUnsafeBytes(of: (0, 0, 0, 0, 0, 0, 0, 0) as (Int, Int, Int, Int, Int, Int, Int, Int)) {
+            output.append(contentsOf: $0)
         }
+    }
+
+    /// Writes the 64 bytes.
+    func write(payloadBytes: Int, checksum: UInt32, to bytes: UnsafeMutableRawBufferPointer) {
+        func put<Number: FixedWidthInteger>(_ value: Number, at offset: Int) {
+            bytes.storeBytes(of: value.littleEndian, toByteOffset: offset, as: Number.self)
+        }
+        put(Header.magic, at: 0)
+        bytes[4] = Header.version
+        bytes[5] = type.rawValue
+        put(flags.rawValue, at: 6)
+        put(UInt32(payloadBytes), at: 8)
+        put(checksum, at: 12)
+        put(session.number, at: 16)
+        put(sequence.number, at: 24)
+        put(epoch.number, at: 32)
+        put(connection.number, at: 40)
+        put(lowWater.number, at: 48)
+        put(UInt32(0), at: 56)
+        put(Frame.checksum(UnsafeRawBufferPointer(rebasing: bytes[..<60])), at: 60)
     }
 
     /// The header that `bytes` begin with, and its payload's length.
@@ -166,9 +170,14 @@ public struct Frame: Hashable, Sendable {
 
     /// The frame as bytes, appended to `output`.
     public func encode(into output: inout [UInt8]) {
-        payload.withUnsafeBytes { payload in
-            Header.append(header, payloadBytes: payload.count, checksum: Frame.checksum(payload), to: &output)
-            output.append(contentsOf: payload)
+        let begin = output.count
+        Header.reserve(in: &output)
+        output.append(contentsOf: payload)
+        output.withUnsafeMutableBytes { bytes in
+            let payload = UnsafeRawBufferPointer(rebasing: bytes[(begin + Header.byteCount)...])
+            header.write(
+                payloadBytes: payload.count, checksum: Frame.checksum(payload),
+                to: UnsafeMutableRawBufferPointer(rebasing: bytes[begin..<begin + Header.byteCount]))
         }
     }
 
