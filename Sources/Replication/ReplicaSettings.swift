@@ -22,7 +22,8 @@ public struct ReplicaSettings: Sendable {
     /// Bytes of entries kept in memory when no follower needs any: for one that returns within moments. The journal has
     /// more.
     public var restBytes = 4 * 1_048_576
-    /// Bytes of a snapshot that are sent before the connection must have drained.
+    /// Bytes of a snapshot that are sent before the connection must have drained. More than what a connection counts as
+    /// drained: of less nobody is told that it has left.
     public var snapshotBurstBytes = 1_048_576
 
     /// How a server that has failed comes back.

@@ -60,6 +60,22 @@ extension Fault: CustomStringConvertible {
     package var description: String { "\(kind.rawValue) at \(at) ms, for \(lasts) ms" }
 }
 
+/// How little of the log a server keeps in memory for its followers.
+package struct MemoryPlan: Sendable {
+    package var tailBytes: Int
+    package var restBytes: Int
+    /// Of a snapshot, at once.
+    package var burstBytes: Int
+
+    /// So little that a short run comes to its end, again and again.
+    package init(seed: UInt64) {
+        var random = SeededRandom(seed: seed, purpose: 6)
+        tailBytes = random.pick([300, 1_000, 4_000])
+        restBytes = random.pick([0, 200, 1_000])
+        burstBytes = random.pick([2_200, 10_000])
+    }
+}
+
 /// All that a run is made from.
 package struct RunPlan: Sendable {
     package var seed: UInt64
@@ -69,6 +85,8 @@ package struct RunPlan: Sendable {
     /// Whether searches are done beside the loop, as costly ones are.
     package var searchesElsewhere: Bool
     package var disk: DiskSettings
+    /// Nil for as much as in production, which no run comes to the end of.
+    package var memory: MemoryPlan?
     package var weather: Weather
     package var workload: WorkloadPlan
     /// How long requests are made and things go wrong, in milliseconds.

@@ -57,6 +57,11 @@ package final class Run {
                 heartbeatInterval: .milliseconds(plan.heartbeatMilliseconds),
                 heartbeatMisses: plan.heartbeatMisses, resync: .auto)
             if plan.searchesElsewhere { settings.workOnTheSpot = 16 }
+            if let memory = plan.memory {
+                settings.tailBytes = memory.tailBytes
+                settings.restBytes = memory.restBytes
+                settings.snapshotBurstBytes = memory.burstBytes
+            }
             world.add(machine, settings, disk: plan.disk)
         }
     }

@@ -16,6 +16,14 @@ import Testing
         #expect(report.violations == [], "twinspace-sim --seed \(seed) --trace tells the story")
     }
 
+    /// The same where memory keeps next to nothing of the log: followers are sent it from the journal, and snapshots in
+    /// many parts.
+    @Test(arguments: 1...40) func soItIsWithLittleMemory(_ seed: Int) {
+        var plan = RunPlan(seed: UInt64(seed))
+        plan.memory = MemoryPlan(seed: UInt64(seed))
+        #expect(Run(plan).go().violations == [], "seed \(seed)")
+    }
+
     /// The same seed gives the same run, to the last message.
     @Test func aSeedTellsItsStoryTwice() {
         for seed in [3, 80, 131] as [UInt64] {
