@@ -1,4 +1,5 @@
 import CLibUV
+import Glibc
 
 /// A TCP connection on a loop, made by a `Listener` or by `connect`. It keeps itself alive while it is open; `onClose`
 /// is called exactly once, always from the loop and never from inside a call to the connection, after which all
@@ -162,6 +163,39 @@ package final class Connection: LoopHandle {
         }
         connection.state = .open
         uv_tcp_nodelay(tcp, 1)
+        return connection
+    }
+
+    /// Gives the connection up to another thread: nothing may have been read from it or sent, and it closes here.
+    ///
+    /// - Returns: a descriptor of it, which is the caller's to close.
+    /// - Throws: when the kernel gives none; the connection is closed all the same.
+    func detach() throws(SystemError) -> Int32 {
+        defer { close() }
+        var descriptor: uv_os_fd_t = -1
+        guard state == .open, let tcp, uv_fileno(tcp.asHandle, &descriptor) == 0 else {
+            throw SystemError(UV_ENOTCONN.rawValue, doing: "hand a connection over")
+        }
+        let copy = fcntl(descriptor, F_DUPFD_CLOEXEC, 0)
+        guard copy >= 0 else { throw SystemError(errno, doing: "hand a connection over") }
+        return copy
+    }
+
+    /// Takes what another loop's connection was detached to, and the descriptor with it; reading has not begun. Nil where
+    /// the kernel will not have it: then the descriptor is closed.
+    static func adopt(_ descriptor: Int32, on loop: EventLoop) -> Connection? {
+        let connection = Connection(on: loop)
+        guard connection.openHandle() == 0, let tcp = connection.tcp else {
+            _ = Glibc.close(descriptor)
+            return nil
+        }
+        guard uv_tcp_open(tcp, descriptor) == 0 else {
+            connection.state = .closed
+            connection.closeHandle()
+            _ = Glibc.close(descriptor)
+            return nil
+        }
+        connection.state = .open
         return connection
     }
 

@@ -1,5 +1,6 @@
 import Glibc
 import Synchronization
+import TupleCore
 
 /// A thread for one kind of disk work, which is done in order. Unlike libuv's pool it is never busy with something else:
 /// a sync does not wait behind a search, nor a heartbeat's name resolution behind a disk that hangs.
@@ -82,4 +83,15 @@ final class Semaphore: @unchecked Sendable {
 
     func signal() { sem_post(raw) }
     func wait() { while sem_wait(raw) != 0 {} }
+
+    /// Waits for so long at most, by looking each millisecond.
+    ///
+    /// - Returns: false where nothing was signalled.
+    func wait(atMost limit: Duration) -> Bool {
+        for _ in 0..<max(0, limit.wholeMilliseconds) {
+            if sem_trywait(raw) == 0 { return true }
+            usleep(1_000)
+        }
+        return sem_trywait(raw) == 0
+    }
 }

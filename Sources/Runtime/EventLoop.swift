@@ -263,6 +263,11 @@ package final class LoopBound<Value>: @unchecked Sendable {
     /// Answers on any thread.
     package var isOnLoopsThread: Bool { loop.isOnItsThread }
 
+    /// Has `body` run with the value on the loop's thread; callable on any. After the loop is closed it is dropped.
+    package func post(_ body: @escaping @Sendable (Value) -> Void) {
+        loop.inbox.post { body(self.value) }
+    }
+
     /// - Precondition: called on the loop's thread.
     package var value: Value {
         precondition(loop.isOnItsThread, "a value of the loop was touched on another thread")

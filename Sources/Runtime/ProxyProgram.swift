@@ -33,6 +33,9 @@ package enum ProxyProgram {
                     Option(
                         "max-clients", .integer(1...1_000_000), default: "1000",
                         help: "Clients at once; one more is refused."),
+                    Option(
+                        "threads", .integer(1...64), default: "1",
+                        help: "Event loops on threads of their own; all but one serve clients' connections only."),
                 ]),
             Daemon.logOptions,
         ],
@@ -69,9 +72,12 @@ final class ProxyProcess {
     private var listeners: [Listener] = []
     private var http: HTTPServer?
     private var clients = IdentifierMap<FrameConnection>()
+    /// Where the clients' connections are instead, with more than one thread.
+    private var lanes: ClientLanes?
     private var servers: [ServerLink: FrameConnection] = [:]
     private var operators: [OperatorLink: FrameConnection] = [:]
     private var exchanges: [StatusToken: HTTPExchange] = [:]
+    private var lastClient: UInt64 = 0
     private var lastNumber: UInt64 = 0
     private var signals: [SignalHandler] = []
     private var ticker: Timer?
@@ -88,6 +94,8 @@ final class ProxyProcess {
     private static let maximumServerBytes = 2_048 * 1_048_576
     /// Clients beyond the limit that are still being told so.
     private static let flushTime = Duration.milliseconds(200)
+    /// How much later than that the clients' threads may end.
+    private static let laneEndTime = Duration.seconds(1)
 
     init(_ values: OptionValues, logger: Logger) throws(StartFailure) {
         self.logger = logger
@@ -111,7 +119,17 @@ final class ProxyProcess {
             settings: RouterSettings(
                 maximumClients: values.integer("max-clients"), newCluster: ClusterID(max(1, identity))),
             record: known, at: loop.now)
+        try startLanes(values.integer("threads") - 1)
         try listen(values)
+    }
+
+    private func startLanes(_ count: Int) throws(StartFailure) {
+        guard count > 0 else { return }
+        do throws(SystemError) {
+            let lanes = try ClientLanes(count, on: loop, maximumOutgoingBytes: ProxyProcess.maximumClientBytes)
+            lanes.onEvent = { [unowned self] in self.happened($0, at: $1) }
+            self.lanes = lanes
+        } catch { throw StartFailure(description: "--threads: \(error)") }
     }
 
     private static func decode(_ payload: [UInt8]?) throws(JournalError) -> SwitchRecord? {
@@ -162,6 +180,9 @@ final class ProxyProcess {
                 ("epoch", "\(router.record?.epoch.number ?? 0)"), ("version", Release.version),
             ])
         loop.run()
+        if let lanes, !lanes.wait(atMost: ProxyProcess.laneEndTime) {
+            logger.log(.warning, "threads-hang")
+        }
         loop.close()
         return exitCode
     }
@@ -190,9 +211,12 @@ final class ProxyProcess {
     private func carryOut(_ action: Action) {
         switch action {
         case .persist(let record): persist(record)
-        case .sendToClient(let client, let run): clients[client.number]?.send(run)
-        case .closeClient(let client): clients.removeValue(forKey: client.number)?.closeAfterFlush()
-        case .pauseClient(let client, let isPaused): clients[client.number]?.pause(isPaused)
+        case .sendToClient(let client, let run):
+            if let lanes { lanes.send(run, to: client) } else { clients[client.number]?.send(run) }
+        case .closeClient(let client):
+            if let lanes { lanes.close(client) } else { clients.removeValue(forKey: client.number)?.closeAfterFlush() }
+        case .pauseClient(let client, let isPaused):
+            if let lanes { lanes.pause(client, isPaused) } else { clients[client.number]?.pause(isPaused) }
         case .sendToServer(let link, let run): servers[link]?.send(run)
         case .closeServer(let link): servers.removeValue(forKey: link)?.closeAfterFlush()
         case .sendToOperator(let link, let frame): operators[link]?.send(frame)
@@ -220,6 +244,7 @@ final class ProxyProcess {
         guard !isEnding else { return }
         isEnding = true
         for (_, client) in clients.all { client.closeAfterFlush() }
+        lanes?.end(flushingFor: ProxyProcess.flushTime)
         for server in servers.values { server.closeAfterFlush() }
         for link in operators.values { link.closeAfterFlush() }
         logger.log(.info, "stopped")
@@ -229,8 +254,15 @@ final class ProxyProcess {
     // MARK: Connections
 
     private func acceptedClient(_ connection: Connection) {
-        lastNumber += 1
-        let client = ConnectionIndicator(lastNumber)
+        lastClient += 1
+        let client = ConnectionIndicator(lastClient)
+        if let lanes {
+            do throws(SystemError) { try lanes.adopt(connection, as: client) } catch {
+                logger.log(.warning, "accept-failed", [("at", "clients"), ("reason", "\(error)")])
+                return
+            }
+            return happened(.clientConnected(client))
+        }
         connection.maximumOutgoingBytes = ProxyProcess.maximumClientBytes
         let frames = FrameConnection(connection)
         frames.onRun = { [unowned self, unowned frames] in

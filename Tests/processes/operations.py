@@ -107,6 +107,7 @@ def check_bad_flags():
                           "[::1:7000", "no.such.host.invalid:7000", "192.0.2.1:7000"):
                 cases.append((_proxy(**{flag: value}), f"--{flag}"))
         cases += [(_proxy(**{"max_clients": value}), "--max-clients") for value in ("0", "-1", "many", "1.5", "9" * 30)]
+        cases += [(_proxy(**{"threads": value}), "--threads") for value in ("0", "65", "two")]
         cases += [
             (_proxy(data=None), "--data"), (_proxy(data="file/below"), "--data"),
             (_proxy(log="/nonexistent/log"), "--log"), (_proxy(log_format="xml"), "--log-format"),

@@ -33,9 +33,9 @@ def connect(suite, **options):
     return Client(HOST, suite.ports["clients"], **options)
 
 
-def check_client_limit():
+def check_client_limit(threads=1):
     """one client over the limit is refused and dropped, those below go on"""
-    with Suite(servers=1, proxy_flags=("--max-clients", "3")) as suite:
+    with Suite(servers=1, proxy_flags=("--max-clients", "3"), proxy_threads=threads) as suite:
         clients = [connect(suite) for _ in range(3)]
         for number, client in enumerate(clients):
             expect_equal(client.put([[[f"k{number}"], ["v"]]]).status, "ok", "PUT below the limit")
@@ -125,10 +125,10 @@ def _hostile_bytes(dice):
     }
 
 
-def check_hostile_bytes():
+def check_hostile_bytes(threads=1):
     """bytes that are no protocol close their connection and harm nobody else, on every port"""
     dice = random.Random(7)
-    with Suite(servers=2) as suite, connect(suite) as witness:
+    with Suite(servers=2, proxy_threads=threads) as suite, connect(suite) as witness:
         witness.put([[["a"], ["b"]]])
         listen = suite.daemons["a"].arguments[suite.daemons["a"].arguments.index("--listen") + 1]
         ports = {"clients": suite.ports["clients"], "operators": suite.ports["operators"],
@@ -211,9 +211,9 @@ def check_connection_indicator():
             server.wait()
 
 
-def check_big_answers():
+def check_big_answers(threads=1):
     """20,000 pairs go in, come out in several frames, and are deleted as one"""
-    with Suite(servers=2) as suite, connect(suite, timeout=60.0) as client:
+    with Suite(servers=2, proxy_threads=threads) as suite, connect(suite, timeout=60.0) as client:
         pairs = [[["big", f"{number:05}"], ["value", str(number * 7)]] for number in range(MANY_PAIRS)]
         waiting = [client.request_async("PUT", pairs[at:at + LIST_PAIRS]) for at in range(0, MANY_PAIRS, LIST_PAIRS)]
         for sequence in waiting:
@@ -233,6 +233,13 @@ def check_big_answers():
         expect_equal(len(client.delete([".*", r"\d*[05]"]).pairs), MANY_PAIRS // 5, "pairs removed")
         expect_equal(len(client.delete(".*").pairs), MANY_PAIRS // 5 * 4, "pairs removed at the end")
         expect_equal(client.get().pairs, [], "pairs left")
+
+
+def check_client_threads():
+    """with three event loops in the proxy: the client limit, hostile bytes and big answers as with one"""
+    check_client_limit(threads=3)
+    check_hostile_bytes(threads=3)
+    check_big_answers(threads=3)
 
 
 def check_batch():

@@ -85,14 +85,14 @@ def summary(load, seconds):
             f"slowest answer {longest * 1000:.0f} ms")
 
 
-def check_kill_active():
+def check_kill_active(rounds=ROUNDS, threads=1):
     """kill -9 of the active server under load, again and again"""
     pauses = []
-    with Suite(servers=2) as suite:
+    with Suite(servers=2, proxy_threads=threads) as suite:
         begin = time.monotonic()
         with Load(suite, CLIENTS, rate=RATE) as load:
             load.wait_flowing()
-            for number in range(ROUNDS):
+            for number in range(rounds):
                 time.sleep(SETTLE_SECONDS)
                 active = suite.active()
                 epoch = suite.status()["epoch"]
@@ -119,6 +119,11 @@ def check_kill_active():
     print(f"    pause over {len(pauses)} takeovers: p50 {percentile(pauses, 0.5) * 1000:.0f} ms, "
           f"p99 {percentile(pauses, 0.99) * 1000:.0f} ms, longest {max(pauses) * 1000:.0f} ms; 0 errors, 0 lost writes")
     print(f"    {summary(load, seconds)}", flush=True)
+
+
+def check_kill_active_with_client_threads():
+    """the same with the clients' connections on threads of the proxy's own"""
+    check_kill_active(rounds=max(3, ROUNDS // 4), threads=3)
 
 
 def check_freeze_active():
@@ -182,7 +187,7 @@ def check_lose_passive():
 
 def check_lose_proxy():
     """kill -9, SIGTERM and SIGSTOP of the proxy: clients reconnect and send again, nothing is lost or doubled"""
-    with Suite(servers=2) as suite:
+    with Suite(servers=2, proxy_threads=3) as suite:
         begin = time.monotonic()
         with Load(suite, CLIENTS, rate=RATE) as load:
             load.wait_flowing()
@@ -273,7 +278,7 @@ def check_kill_while_catching_up():
 
 def check_three_servers():
     """three servers: the active one is killed, then the next; no acknowledged write is lost"""
-    with Suite(servers=3) as suite:
+    with Suite(servers=3, proxy_threads=3) as suite:
         with Load(suite, CLIENTS, rate=RATE / 2) as load:
             load.wait_flowing()
             dead = []

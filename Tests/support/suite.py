@@ -34,10 +34,11 @@ HEARTBEAT_FLAGS = ("--heartbeat-interval", "100ms", "--heartbeat-misses", "8")
 
 
 class Suite:
-    """A proxy and its servers. `servers` is how many, or their names."""
+    """A proxy and its servers. `servers` is how many, or their names; `proxy_threads` how many event loops the proxy has
+    where $PROXY_THREADS does not say it for all suites."""
 
     def __init__(self, servers=2, *, proxy_flags=(), server_flags=(), flags_of=None, environment=None,
-                 heartbeat=HEARTBEAT_FLAGS, start=True, label="twinspace-suite"):
+                 heartbeat=HEARTBEAT_FLAGS, start=True, label="twinspace-suite", proxy_threads=1):
         names = "abcdefgh"[:servers] if isinstance(servers, int) else servers
         self.names = list(names)
         self.directory = Path(tempfile.mkdtemp(prefix=f"{label}-"))
@@ -59,6 +60,7 @@ class Suite:
                 "--operators", self.address("operators"),
                 "--http", self.address("http"),
                 "--data", str(self.directory / "proxy"),
+                "--threads", os.environ.get("PROXY_THREADS") or str(proxy_threads),
                 *proxy_flags,
             ],
             self.directory / "proxy.log",
