@@ -57,6 +57,8 @@ final class Link {
     var isSilenced = [false, false]
     /// Whether an arrival is in the queue of events.
     var isScheduled = [false, false]
+    /// When that party sent something last.
+    var lastSent: [Instant?] = [nil, nil]
     var bytes = [0, 0]
     var wasFull = [false, false]
 

@@ -17,6 +17,8 @@ package struct RunReport: Sendable {
     package var requests: Int
     package var unknown: Int
     package var notDone: Int
+    /// Entries of the log that several requests made together.
+    package var groups: Int
     package var events: Int
     package var epochs: UInt64
     package var isUndecided: Bool
@@ -105,7 +107,8 @@ package final class Run {
             seed: plan.seed, violations: world.watch.violations, faults: faults,
             simulated: world.now.duration(since: begin), settling: settling, requests: workload.history.count,
             unknown: workload.history.count { $0.ending == .unknown },
-            notDone: workload.history.count { $0.ending == .notDone }, events: world.eventCount,
+            notDone: workload.history.count { $0.ending == .notDone }, groups: world.watch.groups,
+            events: world.eventCount,
             epochs: world.proxy.durable?.epoch.number ?? 0, isUndecided: isUndecided, traceHash: world.traceHash,
             story: world.story)
     }

@@ -47,6 +47,8 @@ package final class Watch {
     private var refused: Set<RequestKey> = []
     /// Response frames that reached the proxy.
     package private(set) var responses = 0
+    /// Entries that several requests made together.
+    private(set) var groups = 0
     /// Copies were made to differ on purpose.
     package var expectsDivergence = false
 
@@ -92,8 +94,10 @@ package final class Watch {
             switch decoded.body {
             case .epochBegun: []
             case .update(let update): [(update.session, update.sequence)]
-            case .pairs(let updates): updates.map { ($0.session, $0.sequence) }
+            case .pairs(let updates):
+                updates.map { ($0.session, $0.sequence) }
             }
+        if requests.count > 1 { groups += 1 }
         for request in requests where request.session != .none {
             let key = RequestKey(session: request.session.number, sequence: request.sequence.number)
             places[key, default: []].append(entry.position)

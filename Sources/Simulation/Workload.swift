@@ -74,7 +74,9 @@ final class Workload {
         let wait = Int64(random.below(Int(2 * pause)))
         world.after(.nanoseconds(wait)) { [weak self] in
             guard let self, !isStopped, !client.isGone else { return }
-            if client.asked.count < plan.depth { ask(client, randomKind()) }
+            // Now and then as many at once as it may have on their way: what comes together is carried out together.
+            let burst = random.once(in: 8) ? plan.depth : 1
+            for _ in 0..<burst where client.asked.count < plan.depth { ask(client, randomKind()) }
             next(client)
         }
     }

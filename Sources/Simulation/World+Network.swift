@@ -63,7 +63,12 @@ extension World {
     private func push(_ item: Link.Item, _ link: Link, _ side: Int) {
         var arrival = now.nanoseconds + draw(weather.latency)
         if weather.delayedOneIn > 0, random.once(in: weather.delayedOneIn) { arrival += draw(weather.delay) }
-        if let last = link.queues[side].last { arrival = max(arrival, last.arrival.nanoseconds) }
+        if let last = link.queues[side].last {
+            // What is sent at the same moment leaves in one write, mostly, and comes in one read.
+            let isTogether = link.lastSent[side] == now && !random.once(in: 4)
+            arrival = isTogether ? last.arrival.nanoseconds : max(arrival, last.arrival.nanoseconds)
+        }
+        link.lastSent[side] = now
         link.queues[side].append((item, Instant(nanoseconds: arrival)))
         schedule(link, side)
     }

@@ -8,6 +8,7 @@ struct Summary {
     private var requests = 0
     private var unknown = 0
     private var notDone = 0
+    private var groups = 0
     private var epochs: UInt64 = 0
     private var simulated = Duration.zero
     private var longestSettling = Duration.zero
@@ -22,6 +23,7 @@ struct Summary {
         requests += report.requests
         unknown += report.unknown
         notDone += report.notDone
+        groups += report.groups
         epochs += report.epochs
         simulated += report.simulated
         if report.settling > longestSettling {
@@ -38,7 +40,8 @@ struct Summary {
         return """
             \(seeds) seeds, \(failed) failed; \(Summary.rounded(hours)) simulated hours, \
             \(faults.values.reduce(0, +)) faults, \(epochs) epochs
-            \(requests) requests: \(unknown) ended unknown, \(notDone) not done; \(undecided) histories undecided
+            \(requests) requests: \(unknown) ended unknown, \(notDone) not done; \(groups) entries of several requests; \
+            \(undecided) histories undecided
             longest until all was well again: \(longestSettling) (seed \(slowestSeed))
             faults: \(kinds.joined(separator: ", "))
             trace \(String(trace, radix: 16))
