@@ -277,6 +277,9 @@ package final class Connection: LoopHandle {
 
     // MARK: Sending
 
+    /// Others wait for what it carries: it is written to before those that carry answers.
+    package var isFlushedFirst = false
+
     /// Bytes sent but not yet taken by the kernel.
     package var outgoingBytes: Int {
         outgoing.count - sent + (tcp.map { uv_stream_get_write_queue_size($0.asStream) } ?? 0)

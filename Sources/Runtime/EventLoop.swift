@@ -15,6 +15,9 @@ package final class EventLoop {
     /// How many frames are handled before what came of them leaves. Fewer cost system calls, more have the next process
     /// wait with nothing to do.
     private static let framesPerFlush = 128
+    /// How many connections are written to before the loop looks for what has arrived: a write to a client takes longer
+    /// than all else that is done for it, and whoever the next request is for waits meanwhile.
+    private static let connectionsPerFlush = 25
 
     let raw: UnsafeMutablePointer<uv_loop_t>
     let readBuffer = UnsafeMutableRawBufferPointer.allocate(byteCount: EventLoop.readBufferSize, alignment: 16)
@@ -184,7 +187,16 @@ package final class EventLoop {
         // What a flush sends in its turn (a producer that hears of drained bytes) waits for the next iteration, lest
         // one fast reader keep everyone else from being served.
         swap(&unflushed, &flushing)
-        for connection in flushing { connection.flushFromLoop() }
+        var left = EventLoop.connectionsPerFlush
+        for connection in flushing where connection.isFlushedFirst { connection.flushFromLoop() }
+        for connection in flushing where !connection.isFlushedFirst {
+            if left > 0 {
+                left -= 1
+                connection.flushFromLoop()
+            } else {
+                unflushed.append(connection)
+            }
+        }
         flushing.removeAll(keepingCapacity: true)
     }
 

@@ -280,6 +280,7 @@ final class ProxyProcess {
         lastNumber += 1
         let link = ServerLink(lastNumber)
         connection.maximumOutgoingBytes = ProxyProcess.maximumServerBytes
+        connection.isFlushedFirst = true
         connection.enableKeepalive(after: ProxyProcess.keepalive)
         let frames = FrameConnection(connection)
         frames.onRun = { [unowned self, unowned frames] in
