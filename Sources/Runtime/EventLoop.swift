@@ -6,9 +6,9 @@ package import TupleCore
 /// A single-threaded event loop on libuv. Everything that belongs to it (timers, connections, listeners…) is created,
 /// used and released on one thread, the one that makes the loop and calls `run()`; only its `inbox` may be used from others.
 ///
-/// One iteration: timers, then whatever the kernel reported (reads, accepts, finished work), then the `afterEvents`
-/// callbacks, then one flush of every connection that has something to send; only then does it sleep. Batching
-/// (journal appends, answers) belongs in `afterEvents`.
+/// One iteration: timers, then whatever the kernel reported (reads, accepts, finished work), then what other threads have
+/// posted, then the `afterEvents` callbacks, then one flush of every connection that has something to send; only then
+/// does it sleep. Batching (journal appends, answers) belongs in `afterEvents`.
 package final class EventLoop {
     /// How many bytes one read takes at most; the buffer is one for the whole loop.
     package static let readBufferSize = 256 * 1024
@@ -25,6 +25,7 @@ package final class EventLoop {
     package let inbox: Inbox
 
     private let prepare = UnsafeMutablePointer<uv_prepare_t>.allocate(capacity: 1)
+    private let check = UnsafeMutablePointer<uv_check_t>.allocate(capacity: 1)
     private let idle = UnsafeMutablePointer<uv_idle_t>.allocate(capacity: 1)
     private var afterEventsCallbacks: [(_ isEarly: Bool) -> Void] = []
     private var soonCallbacks: [() -> Void] = []
@@ -52,16 +53,23 @@ package final class EventLoop {
         }
         guard status == 0 else { throw SystemError(status, doing: "create an event loop") }
         uv_prepare_init(raw, prepare)
+        uv_check_init(raw, check)
         uv_idle_init(raw, idle)
         let me = Unmanaged.passUnretained(self).toOpaque()
         async.pointee.data = me
         prepare.pointee.data = me
+        check.pointee.data = me
         idle.pointee.data = me
         uv_prepare_start(prepare) { handle in
             guard let data = handle?.pointee.data else { return }
             Unmanaged<EventLoop>.fromOpaque(data).takeUnretainedValue().finishIteration()
         }
         uv_unref(prepare.asHandle)
+        uv_check_start(check) { handle in
+            guard let data = handle?.pointee.data else { return }
+            Unmanaged<EventLoop>.fromOpaque(data).takeUnretainedValue().inbox.hasWokenUp()
+        }
+        uv_unref(check.asHandle)
     }
 
     deinit {
@@ -69,6 +77,7 @@ package final class EventLoop {
         readBuffer.deallocate()
         raw.deallocate()
         prepare.deallocate()
+        check.deallocate()
         idle.deallocate()
     }
 
@@ -87,7 +96,7 @@ package final class EventLoop {
         precondition(life == .open, "the event loop is closed")
         precondition(isOnItsThread, "the event loop runs on the thread that made it")
         uv_run(raw, UV_RUN_DEFAULT)
-        finishIteration()
+        flush(isEarly: false)
     }
 
     /// Makes `run()` return after the current iteration; before `run()`, makes it return at once.
@@ -140,6 +149,7 @@ package final class EventLoop {
             uv_close(wakeUp.handle.asHandle) { $0?.deallocateHandle(uv_async_t.self) }
         }
         uv_close(prepare.asHandle, nil)
+        uv_close(check.asHandle, nil)
         uv_close(idle.asHandle, nil)
         // Closing runs callbacks of owners, which may open something new: hence as often as it takes.
         repeat {
@@ -173,7 +183,11 @@ package final class EventLoop {
         if unflushedFrames >= EventLoop.framesPerFlush { flush(isEarly: true) }
     }
 
-    private func finishIteration() { flush(isEarly: false) }
+    private func finishIteration() {
+        inbox.deliverWhileAwake()
+        flush(isEarly: false)
+        if !inbox.fallsAsleep() { startIdling() }
+    }
 
     private func flush(isEarly: Bool) {
         unflushedFrames = 0
@@ -229,6 +243,11 @@ extension EventLoop {
             var wakeUp: WakeUp?
         }
         private let state: Mutex<State>
+        /// The loop is about to sleep, or sleeps, or has not begun to run: it must be woken up. Set under the lock while there
+        /// is no closure; whoever finds it unset can leave the waking to the loop, which looks under the lock before it sleeps.
+        private let isAsleep = Atomic<Bool>(true)
+        /// Whether a look is worth a lock.
+        private let hasClosures = Atomic<Bool>(false)
 
         fileprivate init(_ wakeUp: WakeUp) { state = Mutex(State(wakeUp: wakeUp)) }
 
@@ -237,7 +256,10 @@ extension EventLoop {
                 // The wake-up is sent inside the lock so that the loop cannot close the handle in between.
                 guard let wakeUp = state.wakeUp else { return }
                 state.closures.append(closure)
-                if state.closures.count == 1 { uv_async_send(wakeUp.handle) }
+                guard state.closures.count == 1 else { return }
+                hasClosures.store(true, ordering: .relaxed)
+                // A wake-up is two system calls here and two there.
+                if isAsleep.load(ordering: .relaxed) { uv_async_send(wakeUp.handle) }
             }
         }
 
@@ -254,10 +276,29 @@ extension EventLoop {
             let closures = state.withLock { state in
                 let closures = state.closures
                 state.closures = []
+                hasClosures.store(false, ordering: .relaxed)
                 return closures
             }
             for closure in closures { closure() }
         }
+
+        /// What came while the loop was busy: nobody sent a wake-up for it.
+        fileprivate func deliverWhileAwake() {
+            if hasClosures.load(ordering: .relaxed) { deliver() }
+        }
+
+        /// Says that the loop is going to sleep.
+        ///
+        /// - Returns: false where there is something to do instead.
+        fileprivate func fallsAsleep() -> Bool {
+            state.withLock { state in
+                guard state.closures.isEmpty else { return false }
+                isAsleep.store(true, ordering: .relaxed)
+                return true
+            }
+        }
+
+        fileprivate func hasWokenUp() { isAsleep.store(false, ordering: .relaxed) }
     }
 }
 

@@ -1,3 +1,4 @@
+import Glibc
 import Synchronization
 import Testing
 import TupleCore
@@ -25,6 +26,29 @@ import TupleCore
             }) {}
         }
         #expect(order.withLock { $0 } == Array(0..<100))
+    }
+
+    @Test func whatIsPostedToALoopThatFallsAsleepAtThatMomentIsNotForgotten() throws {
+        // Each closure is posted when the one before has been run, which is when the loop falls asleep.
+        let rounds = 20_000
+        let ran = Atomic<Int>(0)
+        try withLoop { loop in
+            let inbox = loop.inbox
+            loop.offload({
+                let deadline = ContinuousClock.now + .seconds(30)
+                for round in 1...rounds {
+                    inbox.post { ran.store(round, ordering: .relaxed) }
+                    while ran.load(ordering: .relaxed) < round {
+                        guard ContinuousClock.now < deadline else { return false }
+                        sched_yield()
+                    }
+                }
+                return true
+            }) {
+                #expect($0)
+                loop.stop()
+            }
+        }
     }
 
     @Test func postingAfterCloseIsDropped() throws {
