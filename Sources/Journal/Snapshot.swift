@@ -52,6 +52,10 @@ public struct SnapshotWriter: ~Copyable, Sendable {
     private var total: UInt32 = 0
     private var isFinished = false
     private var buffer: [UInt8] = []
+    private var unsyncedBytes = 0
+
+    /// A large snapshot is synced as it grows: all of it at the end would have every other sync of the disk wait for it.
+    static let bytesPerSync = 16 * 1_048_576
 
     /// Chunks up to so many bytes are accepted.
     public static var maximumChunkBytes: Int { SnapshotFormat.maximumChunkBytes }
@@ -88,7 +92,14 @@ public struct SnapshotWriter: ~Copyable, Sendable {
         buffer.appendLittleEndian(UInt32(chunk.byteCount))
         buffer.appendLittleEndian(sum)
         buffer.append(bytesOf: chunk)
-        do { try file.write(buffer.span.bytes, at: offset) } catch { throw .storage(error) }
+        do {
+            try file.write(buffer.span.bytes, at: offset)
+            unsyncedBytes += buffer.count
+            if unsyncedBytes >= Self.bytesPerSync {
+                try file.sync()
+                unsyncedBytes = 0
+            }
+        } catch { throw .storage(error) }
         offset += buffer.count
         chunks += 1
         payloadBytes += UInt64(chunk.byteCount)

@@ -97,6 +97,8 @@ package final class EventLoop {
         precondition(isOnItsThread, "the event loop runs on the thread that made it")
         uv_run(raw, UV_RUN_DEFAULT)
         flush(isEarly: false)
+        // There is no iteration to come for those that it has left out.
+        flushConnections(atMost: .max)
     }
 
     /// Makes `run()` return after the current iteration; before `run()`, makes it return at once.
@@ -197,11 +199,11 @@ package final class EventLoop {
     }
 
     /// Has what was sent so far leave at once: for an `afterEvents` callback that has something longer to do.
-    func flushConnections() {
+    func flushConnections(atMost limit: Int = EventLoop.connectionsPerFlush) {
         // What a flush sends in its turn (a producer that hears of drained bytes) waits for the next iteration, lest
         // one fast reader keep everyone else from being served.
         swap(&unflushed, &flushing)
-        var left = EventLoop.connectionsPerFlush
+        var left = limit
         for connection in flushing where connection.isFlushedFirst { connection.flushFromLoop() }
         for connection in flushing where !connection.isFlushedFirst {
             if left > 0 {

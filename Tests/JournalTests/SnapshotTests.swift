@@ -17,6 +17,20 @@ import TupleCore
         #expect(try reader.next() == nil)
     }
 
+    @Test func aLargeSnapshotIsSyncedAsItGrows() throws {
+        let storage = InMemoryStorage()
+        let chunk = [UInt8](repeating: 7, count: SnapshotWriter.maximumChunkBytes)
+        let before = storage.syncCount
+        var writer = try SnapshotWriter(storage: storage, position: position(7))
+        var bytes = 0
+        while bytes < 3 * SnapshotWriter.bytesPerSync {
+            try writer.add(chunk)
+            bytes += chunk.count
+        }
+        #expect(storage.syncCount >= before + 2)
+        try writer.finish()
+    }
+
     @Test func anUnfinishedSnapshotLeavesNothing() throws {
         let storage = InMemoryStorage()
         do {

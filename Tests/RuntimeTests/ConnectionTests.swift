@@ -31,6 +31,30 @@ import Testing
         }
     }
 
+    @Test func whatWasSentToManyBeforeTheLoopStopsLeaves() throws {
+        var clients: [Int32] = []
+        defer { for client in clients { close(client) } }
+        try withLoop { loop in
+            var accepted: [Connection] = []
+            let listener = try localListener(on: loop) {
+                accepted.append($0)
+                guard accepted.count == 60 else { return }
+                for connection in accepted { connection.send([42]) }
+                loop.stop()
+            }
+            let name = try #require(SocketAddress(numericHost: "127.0.0.1", port: listener.address.port))
+            for _ in 0..<60 {
+                let client = socket(AF_INET, Int32(SOCK_STREAM.rawValue), 0)
+                clients.append(client)
+                #expect(name.withPointer { connect(client, $0, name.length) } == 0)
+            }
+        }
+        for client in clients {
+            var byte: UInt8 = 0
+            #expect(read(client, &byte, 1) == 1 && byte == 42)
+        }
+    }
+
     // MARK: Connecting
 
     @Test func refusalIsReportedOnceWithTheAddress() throws {
