@@ -39,7 +39,7 @@ extension Replica {
                     message: "\(Searches.maximumWaiting) long searches are waiting; nothing was done: try again later"))
             return
         }
-        active?.searches.enqueue(Searches.Job(frame: frame, question: question, isRemoval: isRemoval))
+        active?.searches.enqueue(Searches.Job(frame: frame.detached, question: question, isRemoval: isRemoval))
         startSearches()
     }
 

@@ -146,7 +146,7 @@ struct Searches: Sendable {
 
     func isBusy(_ session: SessionID) -> Bool { blocked[session] != nil }
 
-    mutating func block(_ frame: Frame) { blocked[frame.header.session]?.append(frame) }
+    mutating func block(_ frame: Frame) { blocked[frame.header.session]?.append(frame.detached) }
 
     mutating func enqueue(_ job: Job) {
         blocked[job.frame.header.session] = []

@@ -168,6 +168,9 @@ public struct Frame: Hashable, Sendable {
 
     public var type: FrameType { header.type }
 
+    /// The same frame with bytes of its own: for who keeps it after what came with it has been handled.
+    public var detached: Frame { Frame(checked: header, payload: [UInt8](payload)[...]) }
+
     /// The frame as bytes, appended to `output`.
     public func encode(into output: inout [UInt8]) {
         let begin = output.count
