@@ -55,6 +55,21 @@ import TupleCore
         }
     }
 
+    @Test func whatIsPostedBetweenTheLastLookAndTheSleepIsNotForgotten() throws {
+        // The callback's closure runs at the loop's last look before it sleeps; what that one posts comes after the look.
+        try withLoop { loop in
+            var isDue = false
+            let bound = LoopBound(loop, on: loop)
+            // Not in the loop's first iteration: until then it counts as asleep.
+            loop.after(.milliseconds(5)) { isDue = true }
+            loop.afterEvents { _ in
+                guard isDue else { return }
+                isDue = false
+                bound.post { _ in bound.post { $0.stop() } }
+            }
+        }
+    }
+
     @Test func postingAfterCloseIsDropped() throws {
         let loop = try EventLoop()
         loop.close()
