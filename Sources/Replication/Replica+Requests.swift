@@ -1,0 +1,293 @@
+import TupleCore
+import TupleStore
+import WireProtocol
+
+/// How the active server carries out what clients ask for, and queues the answers.
+extension Replica {
+    /// Carries out requests that the proxy relays, and queues their answers. Updates of one pair each that follow each
+    /// other become one entry of the log.
+    mutating func serve(_ run: FrameRun) {
+        for frame in run {
+            if gather(frame) { continue }
+            carryOutGathered()
+            // After a frame that ends the connection nothing counts any more.
+            guard proxy != .down, !isFinished else { return }
+            receiveFromProxy(frame)
+        }
+        carryOutGathered()
+    }
+
+    private mutating func gather(_ frame: Frame) -> Bool {
+        guard frame.type == .request, let epoch = active?.epoch, frame.header.epoch == epoch,
+            frame.header.connection != .none
+        else { return false }
+        if active?.gathered.add(frame, rule: state.space.rule) == true { return true }
+        guard active?.gathered.isEmpty == false else { return false }
+        // There may be no room for it.
+        carryOutGathered()
+        return active?.gathered.add(frame, rule: state.space.rule) == true
+    }
+
+    /// Carries out the gathered requests: updates in one go from the requests' bytes to the log's. One that cannot be taken
+    /// as it is goes the long way, in its turn.
+    private mutating func carryOutGathered() {
+        guard var gathered = active?.gathered, !gathered.isEmpty else { return }
+        // Moved out, so that it is not copied when it is emptied.
+        active?.gathered = KeyedRequests(capacity: 0)
+        let time = max(state.time, moment.wallMilliseconds)
+        var first = 0
+        // What the answers depend on: the entry that is being made, once there is an update for it.
+        var index = state.position.index
+        gathered.forEachGroup { begin, group in
+            // The first one stands for all: groups are mostly of one kind.
+            state.prefetch(group, arePresent: gathered.items[begin].kind != .add)
+            for (number, item) in zip(begin..., group) {
+                let header = gathered.items[number].frame.header
+                if gathered.items[number].kind == .lookup {
+                    if lookUp(item.key, header, after: index) { continue }
+                } else if carryOut(item, time: time) {
+                    index = state.position.index.next
+                    respond(header, Replica.plainAnswer, flags: .first, after: index)
+                    continue
+                }
+                log(gathered, first..<number, time: time)
+                first = number + 1
+                serve(gathered.items[number].frame)
+                index = state.position.index
+            }
+        }
+        log(gathered, first..<gathered.items.count, time: time)
+        gathered.removeAll()
+        active?.gathered = gathered
+    }
+
+    /// - Returns: false where the update may not be carried out, was before, or does not fit; nothing has been done then.
+    private mutating func carryOut(_ update: PackedPairUpdate, time: Int64) -> Bool {
+        guard active?.searches.isEmpty == true, active?.stopping == nil, disk == .well,
+            state.sessions.isFresh(update.sequence, in: update.session)
+        else { return false }
+        return state.apply(update, time: time)
+    }
+
+    /// Answers a GET of one key.
+    ///
+    /// - Returns: false where it may not be answered yet, or at all; nothing has been done then.
+    private mutating func lookUp(_ key: UnsafeRawBufferPointer, _ request: Header, after index: LogIndex) -> Bool {
+        guard let epoch = active?.epoch, active?.stopping == nil, active?.searches.isBusy(request.session) == false
+        else { return false }
+        let header = Header(response: .first, to: request, epoch: epoch)
+        #if PLANTED_BUGS
+            let index = PlantedBug.readEarly.isOn ? .zero : index
+        #endif
+        active?.outbox.append(header, after: index) { payload in
+            let isFound = state.space.map.withValue(forKey: key) { value in
+                // A dot does not match the end of a line.
+                guard !value[..<Tuple.joinedCount(ofPacked: value)].contains(UInt8(ascii: "\n")) else { return false }
+                Answer.encode(key: key, value: value, into: &payload)
+                return true
+            }
+            if isFound != true { payload.append(contentsOf: Replica.plainAnswer) }
+        }
+        return true
+    }
+
+    /// Puts the updates among requests that were carried out at the log's end, as one entry.
+    private mutating func log(_ gathered: KeyedRequests, _ range: Range<Int>, time: Int64) {
+        guard let epoch = active?.epoch else { return }
+        let position = LogPosition(epoch: epoch, index: state.position.index.next)
+        guard let bytes = gathered.entry(range, at: position, time: time) else { return }
+        let entry = JournalEntry(position: position, bytes: bytes[...])
+        state.finish(position, time: time)
+        unjournaled.append(entry)
+        active?.tail.append(entry)
+    }
+
+    /// Carries out one request, and queues its answer.
+    mutating func serve(_ frame: Frame) {
+        guard let epoch = active?.epoch, frame.header.epoch == epoch else {
+            log(.warn, "stale-request", [.init("epoch", frame.header.epoch.number)])
+            return
+        }
+        serveAny(frame)
+    }
+
+    /// `ok`, and nothing else.
+    private static let plainAnswer = Answer().payloadBytes[...]
+
+    private mutating func serveAny(_ frame: Frame) {
+        guard let active else { return }
+        guard frame.header.connection != .none else {
+            answer(
+                frame,
+                Answer(
+                    status: .refused,
+                    message: "a request without a connection indicator is refused: clients speak to the proxy"))
+            return
+        }
+        guard !active.searches.isBusy(frame.header.session) else {
+            self.active?.searches.block(frame)
+            return
+        }
+        let request: Request
+        do throws(DecodingError) {
+            request = try Request(decoding: frame.payload)
+        } catch {
+            answer(frame, Answer(status: .malformed, message: "the request cannot be read (\(error))"))
+            return
+        }
+        if request.operatorName == OutcomeQuestion.operatorName {
+            tellOutcome(frame, request.payload)
+            return
+        }
+        guard let known = Operator(rawValue: request.operatorName) else {
+            answer(
+                frame,
+                Answer(
+                    status: .notImplemented,
+                    message: "operator '\(request.operatorName)' is not implemented; GET, PUT, POST and DELETE are"))
+            return
+        }
+        guard active.stopping == nil else {
+            // What was carried out before is answered all the same.
+            if known == .get || isFresh(frame) {
+                answer(frame, Answer(status: .unavailable, message: "the service is shutting down"))
+            }
+            return
+        }
+        switch known {
+        case .get: search(frame, request.payload, isRemoval: false)
+        case .put: if isFresh(frame) { commit(frame, state.space.decidePut(request.payload)) }
+        case .post: if isFresh(frame) { commit(frame, state.space.decidePost(request.payload)) }
+        case .delete: if isFresh(frame) { search(frame, request.payload, isRemoval: true) }
+        }
+    }
+
+    /// Whether an update has not been carried out before; otherwise it is answered from what is kept of it.
+    private mutating func isFresh(_ frame: Frame) -> Bool {
+        let header = frame.header
+        switch state.sessions.standing(of: header.sequence, in: header.session) {
+        case .done(let outcome):
+            #if PLANTED_BUGS
+                if PlantedBug.replayWithoutSession.isOn { return true }
+            #endif
+            respond(frame, chunks: replay(outcome))
+            return false
+        case .forgotten:
+            answer(
+                frame,
+                Answer(
+                    status: .unknown,
+                    message: "the outcome of this request is not kept any more; look whether it took effect"))
+            return false
+        case .fresh: break
+        }
+        guard let refusal = updateRefusal else { return true }
+        answer(frame, Answer(status: .unavailable, message: refusal))
+        return false
+    }
+
+    /// Puts an update into the log with its outcome, and queues its answer.
+    mutating func commit(_ frame: Frame, _ decision: Decision) {
+        let header = frame.header
+        guard decision.answer.status == .ok, decision.answer.warning.isEmpty else {
+            answer(frame, decision.answer)
+            return
+        }
+        let isPlain = decision.answer == Answer()
+        let outcome = isPlain ? [] : decision.answer.payloadBytes
+        guard decision.effectBytes + outcome.count <= Limits.maximumEntryBytes else {
+            answer(
+                frame,
+                Answer(
+                    status: .tooLarge,
+                    message:
+                        "the update takes more than \(Limits.maximumEntryBytes) bytes in the log; nothing was changed: send it in parts"
+                ))
+            return
+        }
+        appendEntry(
+            .update(
+                .init(
+                    session: header.session, sequence: header.sequence, lowWater: header.lowWater,
+                    effects: decision.effects, outcome: outcome)))
+        respond(frame, chunks: isPlain ? [Answer().payloadBytes] : decision.answer.chunks)
+    }
+
+    /// Answers what became of an operation: its own answer, that it was not carried out, or that nobody knows any more.
+    private mutating func tellOutcome(_ frame: Frame, _ payload: Term) {
+        guard let question = OutcomeQuestion(payload) else {
+            answer(frame, Answer(status: .malformed, message: "the payload is no list of an operation and its age"))
+            return
+        }
+        let operation = question.operation
+        switch state.sessions.standing(of: operation.sequence, in: operation.session) {
+        case .done(let outcome):
+            respond(frame, chunks: replay(outcome))
+            return
+        case .forgotten: break
+        case .fresh:
+            let now = max(state.time, moment.wallMilliseconds)
+            if let age = Int64(exactly: question.ageMilliseconds), age < now, now - age > state.sessions.horizon {
+                answer(
+                    frame,
+                    Answer(
+                        status: .unavailable,
+                        message:
+                            "operation \(operation.text) was not carried out; sent again under its id, it takes effect once",
+                        warning: OutcomeQuestion.notDone))
+                return
+            }
+        }
+        answer(
+            frame,
+            Answer(
+                status: .unknown,
+                message: "what became of operation \(operation.text) is not known any more, if it was carried out"))
+    }
+
+    /// A kept outcome as the chunks that were, or would have been, sent the first time.
+    private func replay(_ outcome: [UInt8]) -> [[UInt8]] {
+        guard !outcome.isEmpty else { return [Answer().payloadBytes] }
+        guard let answer = try? Answer(decoding: outcome[...]) else {
+            preconditionFailure("an outcome that this service encoded cannot be decoded")
+        }
+        return answer.chunks
+    }
+
+    mutating func answer(_ frame: Frame, _ answer: Answer) { respond(frame, chunks: answer.chunks) }
+
+    /// Queues an answer behind everything that this state depends on: also a read must not show what could still be lost.
+    mutating func respond(_ frame: Frame, chunks: [[UInt8]]) {
+        for (position, chunk) in chunks.enumerated() {
+            var flags: Header.Flags = []
+            if position == 0 { flags.insert(.first) }
+            if position < chunks.count - 1 { flags.insert(.more) }
+            #if PLANTED_BUGS
+                if PlantedBug.readEarly.isOn, (try? Request(decoding: frame.payload))?.operatorName == "GET" {
+                    let early = Header(response: flags, to: frame.header, epoch: frame.header.epoch)
+                    actions.append(.sendToProxy(FrameRun(Frame(early, payload: chunk))))
+                    continue
+                }
+            #endif
+            respond(frame.header, chunk[...], flags: flags, after: state.position.index)
+        }
+    }
+
+    private mutating func respond(
+        _ request: Header, _ payload: ArraySlice<UInt8>, flags: Header.Flags, after index: LogIndex
+    ) {
+        guard let epoch = active?.epoch else { return }
+        active?.outbox.append(Header(response: flags, to: request, epoch: epoch), after: index) {
+            $0.append(contentsOf: payload)
+        }
+    }
+}
+
+extension Header {
+    /// Of an answer, or a part of it.
+    fileprivate init(response flags: Flags, to request: Header, epoch: Epoch) {
+        self.init(
+            .response, flags: flags, session: request.session, sequence: request.sequence, epoch: epoch,
+            connection: request.connection)
+    }
+}
