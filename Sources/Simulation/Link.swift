@@ -45,7 +45,7 @@ final class Link {
         case closed
     }
 
-    let parties: [Party]
+    private(set) var parties: [Party]
     let places: [Place]
     /// What is on its way from the party of the same number, and when it arrives.
     var queues: [[(item: Item, arrival: Instant)]] = [[], []]
@@ -65,6 +65,11 @@ final class Link {
     init(_ first: Party, _ second: Party, _ places: [Place]) {
         parties = [first, second]
         self.places = places
+    }
+
+    func dissolve() {
+        parties = []
+        queues = [[], []]
     }
 }
 

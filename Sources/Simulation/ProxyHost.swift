@@ -107,6 +107,14 @@ package final class ProxyHost {
         world.kick()
     }
 
+    /// As ``ServerHost/dissolve()``.
+    func dissolve() {
+        standstill = Standstill()
+        clients = [:]
+        servers = [:]
+        operators = [:]
+    }
+
     package func freeze() {
         guard standstill.freeze() else { return }
         world.tell("proxy freezes")

@@ -103,7 +103,7 @@ package final class Run {
                         + operations.map { "    \($0)" }.joined(separator: "\n"))
             }
         }
-        return RunReport(
+        let report = RunReport(
             seed: plan.seed, violations: world.watch.violations, faults: faults,
             simulated: world.now.duration(since: begin), settling: settling, requests: workload.history.count,
             unknown: workload.history.count { $0.ending == .unknown },
@@ -111,6 +111,8 @@ package final class Run {
             events: world.eventCount,
             epochs: world.proxy.durable?.epoch.number ?? 0, isUndecided: isUndecided, traceHash: world.traceHash,
             story: world.story)
+        world.dissolve()
+        return report
     }
 
     private func run(atMost limit: Duration, until condition: () -> Bool) -> Bool {

@@ -231,6 +231,18 @@ package final class ServerHost {
         world.kick()
     }
 
+    /// The world ends: what refers to this, and is referred to by it, is let go.
+    func dissolve() {
+        forget(journal)
+        journal = nil
+        replica = nil
+        standstill = Standstill()
+        held = []
+        heldSearches = []
+        proxyEnd = nil
+        peers = [:]
+    }
+
     /// What is still under way must not come back to the next process.
     private func forget(_ journal: ServerJournal?) {
         journal?.onDurable = nil

@@ -67,6 +67,15 @@ package final class World {
         return lastNumber
     }
 
+    /// Ends the world. Its parts refer to each other in circles, so that none of them would ever go.
+    func dissolve() {
+        events = EventQueue()
+        for link in links { link.dissolve() }
+        links = []
+        for server in servers { server.dissolve() }
+        proxy.dissolve()
+    }
+
     // MARK: Time
 
     func schedule(_ event: EventQueue.Event, after nanoseconds: Int64) {
