@@ -42,6 +42,7 @@ let package = Package(
         .systemLibrary(name: "CPCRE2", pkgConfig: "libpcre2-8", providers: [.apt(["libpcre2-dev"])]),
         .systemLibrary(name: "CMicroHTTPD", pkgConfig: "libmicrohttpd", providers: [.apt(["libmicrohttpd-dev"])]),
         .systemLibrary(name: "CEpoll"),
+        .systemLibrary(name: "CRename"),
         .systemLibrary(name: "CEdit", pkgConfig: "libedit", providers: [.apt(["libedit-dev"])]),
 
         // Cores: no I/O, no clock, no randomness.
@@ -63,7 +64,7 @@ let package = Package(
         room(
             "Runtime",
             [
-                "CLibUV", "CMicroHTTPD", "Journal", "Replication", "Routing", "TupleCore", "TupleStore",
+                "CLibUV", "CMicroHTTPD", "CRename", "Journal", "Replication", "Routing", "TupleCore", "TupleStore",
                 "WireProtocol",
             ]),
         room("Client", ["Calling", "CEdit", "Runtime", "TupleCore", "WireProtocol"]),

@@ -1,7 +1,10 @@
 /// A small named record that is replaced as a whole: after a crash it has the old content or the new one.
 ///
-/// The file has its content twice, so that damage to one of the two costs nothing; and the file for the next content is
-/// made ahead, so that a full disk does not keep a server from what it has to remember.
+/// The file has its content twice, so that damage to one of the two costs nothing.
+///
+/// The file for the next content is there ahead, so that a full disk does not keep a server from what it has to remember:
+/// the two files exchange their names with every write, and neither gives its room back. What is written into is never
+/// the record, nor what a power cut could make the record again: the names are durable before the next write.
 ///
 /// The proxy keeps the switch's record in one, a server its cluster and the last switch record it saw. All calls block.
 /// One value at a time may be used for a name.
@@ -23,7 +26,7 @@ public struct DurableRecord: Sendable {
     public private(set) var generation: UInt64 = 0
     /// Whether one of the two copies in the file was found damaged: `repair()` mends it.
     public private(set) var isDamaged = false
-    /// The file for the next content, of two slots of zeros.
+    /// The file for the next content, of two slots. Only set while the names are durable, see `adopt()`.
     private var prepared: (any StorageFile)?
 
     private var fileName: String { name + FileName.recordSuffix }
@@ -37,10 +40,8 @@ public struct DurableRecord: Sendable {
         }
         self.storage = storage
         self.name = name
-        guard let bytes = try readAll() else { return }
-        try decode(bytes)
-        // It may have come to its name just before the process died: what is acted upon must be what a power cut leaves.
-        try attempt { () throws(StorageError) in try storage.syncDirectory() }
+        if let bytes = try readAll() { try decode(bytes) }
+        try makeNamesDurable()
     }
 
     /// A record of which the present content does not matter: the first `write` replaces it.
@@ -50,6 +51,23 @@ public struct DurableRecord: Sendable {
         }
         self.storage = storage
         self.name = name
+        try makeNamesDurable()
+    }
+
+    /// The names may have been exchanged just before the process died. What is acted upon must be what a power cut leaves;
+    /// and what is prepared must not be what a power cut makes the record again.
+    private mutating func makeNamesDurable() throws(JournalError) {
+        try attempt { () throws(StorageError) in try storage.syncDirectory() }
+        adopt()
+    }
+
+    /// Takes the file that has the temporary name for the next content, whatever is in it: an exchanged record, or what an
+    /// earlier process prepared. One of another size would not have the two copies where they are looked for: it is made
+    /// anew, as is one that cannot be opened.
+    /// - Precondition: the names are durable.
+    private mutating func adopt() {
+        guard let file = try? storage.open(temporaryName), (try? file.size()) == 2 * Self.slotBytes else { return }
+        prepared = file
     }
 
     /// The file's bytes, nil where there is none.
@@ -78,11 +96,14 @@ public struct DurableRecord: Sendable {
             if slot.count > Self.slotBytes { prepared = nil }
             let file: any StorageFile
             if let prepared { file = prepared } else { file = try makeFile(bytes: 2 * slot.count) }
+            // Where this fails on the way the next write makes a new file: the former record may still be what a power cut
+            // leaves, under whichever of the two names it is.
             prepared = nil
             try file.write((slot + slot).span.bytes, at: 0)
             try file.sync()
-            try storage.rename(temporaryName, to: fileName)
+            let isExchanged = try putInPlace()
             try storage.syncDirectory()
+            if isExchanged { adopt() }
         } catch { throw .storage(error) }
         self.payload = payload
         generation += 1
@@ -90,7 +111,20 @@ public struct DurableRecord: Sendable {
         prepare()
     }
 
-    /// Makes the file for the next content ahead. Where there is no room for it, the next `write` tries again.
+    /// Gives the new content the record's name, and the former one the temporary name.
+    /// - Returns: false where there was no former one, or where the file system has no exchange: then it is gone.
+    private func putInPlace() throws(StorageError) -> Bool {
+        do throws(StorageError) {
+            try storage.exchange(temporaryName, with: fileName)
+            return true
+        } catch {
+            guard error.reason == .notFound || error.reason == .notSupported else { throw error }
+        }
+        try storage.rename(temporaryName, to: fileName)
+        return false
+    }
+
+    /// Makes the file for the next content ahead where there is none. Where there is no room for it, the next `write` tries again.
     public mutating func prepare() {
         guard prepared == nil else { return }
         prepared = try? makeFile(bytes: 2 * Self.slotBytes)

@@ -16,6 +16,8 @@ public final class InMemoryStorage: Storage {
         public var writesUntilFailure: Int?
         /// Files whose names begin so cannot be removed.
         public var irremovable: String?
+        /// Names cannot be exchanged, as on a file system that does not know it.
+        public var hasNoExchange = false
 
         public init() {}
     }
@@ -158,6 +160,17 @@ public final class InMemoryStorage: Storage {
         }
     }
 
+    public func exchange(_ name: String, with other: String) throws(StorageError) {
+        try result(.exchange, name) { disk -> Result<Void, Reason> in
+            if disk.faults.hasNoExchange { return .failure(.notSupported) }
+            guard let inode = disk.names[name], let otherInode = disk.names[other] else { return .failure(.notFound) }
+            disk.names[name] = otherInode
+            disk.names[other] = inode
+            disk.nameVersions.append(disk.names)
+            return .success(())
+        }
+    }
+
     public func remove(_ name: String) throws(StorageError) {
         try result(.remove, name) { disk -> Result<Void, Reason> in
             if let kept = disk.faults.irremovable, name.hasPrefix(kept) { return .failure(.inputOutput) }
@@ -209,6 +222,7 @@ public final class InMemoryStorage: Storage {
         static let diskFull = Reason(reason: .diskFull)
         static let inputOutput = Reason(reason: .inputOutput)
         static let closed = Reason(reason: .closed)
+        static let notSupported = Reason(reason: .notSupported)
     }
 }
 

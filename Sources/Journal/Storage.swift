@@ -3,7 +3,7 @@
 ///
 /// All calls block. A value may be used from several threads at once. What a call promises after a power cut:
 /// - bytes written are kept once `StorageFile.sync()` has returned after the write;
-/// - names (create, rename, remove) are kept once `syncDirectory()` has returned after the call;
+/// - names (create, rename, exchange, remove) are kept once `syncDirectory()` has returned after the call;
 /// - what is not yet synced may be lost in any part, down to single sectors, in any order.
 ///
 /// Names are 1 to 128 bytes of letters, digits, `-`, `_` and `.`, and do not begin with a dot.
@@ -26,6 +26,11 @@ public protocol Storage: AnyObject, Sendable {
 
     /// Renames a file, replacing whatever had the new name, in one step.
     func rename(_ name: String, to newName: String) throws(StorageError)
+
+    /// Exchanges two names in one step: each is the other's file from then on.
+    /// - Throws: `.notFound` where one of them is not there; `.notSupported` where the file system has no such step. In
+    ///   both cases nothing has changed.
+    func exchange(_ name: String, with other: String) throws(StorageError)
 
     /// Removes a name. Files that are open stay readable until they are released.
     func remove(_ name: String) throws(StorageError)
@@ -62,7 +67,7 @@ public protocol StorageFile: AnyObject, Sendable {
 public struct StorageError: Error, Hashable, Sendable, CustomStringConvertible {
     /// What was attempted.
     public enum Operation: String, Hashable, Sendable {
-        case lock, list, create, open, size, write, read, sync, rename, remove
+        case lock, list, create, open, size, write, read, sync, rename, exchange, remove
         case setAside = "set aside"
         case syncDirectory = "sync directory"
     }
@@ -81,6 +86,8 @@ public struct StorageError: Error, Hashable, Sendable, CustomStringConvertible {
         /// The storage was shut down (or crashed, in a simulation) under an open file.
         case closed
         case permissionDenied
+        /// The file system does not have what was asked for.
+        case notSupported
         case other
     }
 
@@ -108,6 +115,7 @@ public struct StorageError: Error, Hashable, Sendable, CustomStringConvertible {
             case .inputOutput: "the device reported an error; check the disk"
             case .closed: "the storage is closed"
             case .permissionDenied: "permission denied; check the owner and the mode"
+            case .notSupported: "the file system cannot do that"
             case .other: "the system refused it"
             }
         let number = errorNumber == 0 ? "" : " (errno \(errorNumber))"

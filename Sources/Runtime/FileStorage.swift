@@ -1,3 +1,4 @@
+import CRename
 import Glibc
 public import Journal
 
@@ -122,6 +123,13 @@ public final class FileStorage: Storage {
         }
     }
 
+    /// `renameat2(2)` with `RENAME_EXCHANGE`.
+    public func exchange(_ name: String, with other: String) throws(StorageError) {
+        try Self.check(name, .exchange)
+        try Self.check(other, .exchange)
+        guard shim_exchange_names(directory.number, name, other) == 0 else { throw Self.error(.exchange, name) }
+    }
+
     public func remove(_ name: String) throws(StorageError) {
         try Self.check(name, .remove)
         guard unlinkat(directory.number, name, 0) == 0 else { throw Self.error(.remove, name) }
@@ -168,6 +176,9 @@ public final class FileStorage: Storage {
             case ENOSPC, EDQUOT: .diskFull
             case EIO, EROFS: .inputOutput
             case EACCES, EPERM: .permissionDenied
+            // File systems that do not know a flag of renameat2(2) say that it is invalid.
+            case EINVAL where operation == .exchange: .notSupported
+            case ENOSYS, EOPNOTSUPP: .notSupported
             default: .other
             }
         return StorageError(operation, name: name, reason: reason, errorNumber: number)

@@ -75,6 +75,10 @@ final class FaultyStorage: Storage {
         try change(.rename, name) { () throws(StorageError) in try disk.rename(name, to: newName) }
     }
 
+    func exchange(_ name: String, with other: String) throws(StorageError) {
+        try change(.exchange, name) { () throws(StorageError) in try disk.exchange(name, with: other) }
+    }
+
     func remove(_ name: String) throws(StorageError) {
         try change(.remove, name) { () throws(StorageError) in try disk.remove(name) }
     }

@@ -65,6 +65,26 @@ private func entry(_ index: UInt64) -> JournalRecord {
         #expect(try file.read(at: 3_000_000, count: 2) == [2, 3])
     }
 
+    @Test func namesAreExchanged() throws {
+        let directory = try TemporaryDirectory()
+        let storage = try FileStorage(path: directory.path)
+        let first = try storage.create("a", zeroedBytes: 1)
+        let second = try storage.create("b", zeroedBytes: 2)
+        try storage.exchange("a", with: "b")
+        try storage.syncDirectory()
+        #expect(try storage.open("a").size() == 2)
+        #expect(try storage.open("b").size() == 1)
+        // Who has a file open keeps it.
+        #expect(try (first.size(), second.size()) == (1, 2))
+        #expect(throws: StorageError(.exchange, name: "a", reason: .notFound, errorNumber: ENOENT)) {
+            try storage.exchange("a", with: "c")
+        }
+        #expect(throws: StorageError(.exchange, name: "../b", reason: .invalidName)) {
+            try storage.exchange("a", with: "../b")
+        }
+        #expect(try storage.open("a").size() == 2)
+    }
+
     @Test func theLockIsExclusiveAndGoesWithItsStorage() throws {
         let directory = try TemporaryDirectory()
         do {

@@ -1,7 +1,7 @@
 /// The rooms from the bottom up: each may import those before it, no others.
 enum Rooms {
     static let order = [
-        "CChecksum", "CMemory", "CLibUV", "CPCRE2", "CMicroHTTPD", "CEpoll", "CEdit",
+        "CChecksum", "CMemory", "CLibUV", "CPCRE2", "CMicroHTTPD", "CEpoll", "CRename", "CEdit",
         "TupleCore", "PythonRegex", "TupleStore", "WireProtocol", "Journal", "Replication", "Routing",
         "Calling", "Simulation",
         "Runtime", "Client", "Benchmark",
@@ -16,6 +16,7 @@ enum Rooms {
         "CLibUV": ["Runtime"],
         "CMicroHTTPD": ["Runtime"],
         "CEpoll": ["Benchmark"],
+        "CRename": ["Runtime"],
         "CEdit": ["Client"],
     ]
 

@@ -10,7 +10,9 @@ import random
 import shutil
 import subprocess
 import sys
+import threading
 import time
+from contextlib import contextmanager
 from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "support"))
@@ -63,6 +65,23 @@ class SmallDisk:
                     filler.write(bytes(512))
             except OSError:
                 pass
+
+    @contextmanager
+    def kept_full(self):
+        """While it lasts, what is given back is taken at once."""
+        is_over = threading.Event()
+
+        def keep():
+            while not is_over.wait(0.0005):
+                self.fill()
+
+        keeper = threading.Thread(target=keep)
+        keeper.start()
+        try:
+            yield
+        finally:
+            is_over.set()
+            keeper.join(timeout=10)
 
     def free(self):
         (self.path / "filler").unlink()
@@ -151,6 +170,38 @@ def check_full_disk_of_the_passive():
         with connect(suite) as client:
             expect_equal(keys_of(client, "x"), done, "the first pairs on the passive server's copy")
             expect_equal(keys_of(client, "y"), more, "the others on the passive server's copy")
+
+
+def check_takeover_on_a_full_disk_after_a_restart():
+    """full disk and kill -9: who returns remembers who is active though others take every byte that is given back"""
+    with Suite(servers=2, start=False) as suite, SmallDisk(suite, "a") as disk:
+        suite.start_all()
+        expect_equal(suite.active(), "a", "the active server")
+        with connect(suite) as client:
+            done, _ = put_many(client, "x", 20)
+            disk.fill()
+            # Until the segment that was made ahead is full too.
+            more, refused = put_many(client, "y", 900, ("ok", "unavailable"))
+            expect(refused, "a full disk took 54 MB")
+        with disk.kept_full():
+            for _ in range(3):
+                mark = suite.mark()
+                suite.kill("a")
+                suite.wait_alert("takeover", names=["b"], since=mark)
+                suite.start("a")
+                suite.wait_redundant()
+                mark = suite.mark()
+                suite.kill("b")
+                suite.wait_alert("takeover", names=["a"], since=mark)
+                with connect(suite) as client:
+                    expect_equal((keys_of(client, "x"), keys_of(client, "y")), (done, more), "pairs on the full disk")
+                suite.start("b")
+                suite.wait_redundant()
+        mark = suite.mark()
+        disk.free()
+        suite.wait_alert("disk-restored", names=["a"], since=mark)
+        with connect(suite) as client:
+            expect_equal(len(put_many(client, "z", 5)[0]), 5, "updates when there is room again")
 
 
 def flip(path, offset):
