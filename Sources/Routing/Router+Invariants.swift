@@ -18,7 +18,7 @@ extension Router {
             require(servers[route] != nil, "the route leads to a connection that is gone")
             require(servers[route]?.name == record?.active, "the route leads to another server than the active one")
         }
-        if let probe { require(!probe.askers.isEmpty, "a probe that nobody asked for") }
+        if let probe { require(probe.askers.isEmpty == (probe.deadline == nil), "a probe that ends for nobody") }
         let names = servers.values.compactMap(\.name)
         require(Set(names).count == names.count, "two connections have the same name")
         require(

@@ -68,6 +68,8 @@ extension Router {
         pace.arrived(after: silence(of: link))
         servers[link]?.lastHeard = now
         servers[link]?.isSuspected = false
+        // It lives: should somebody want to take over nevertheless, it is asked anew.
+        if let probe, probe.link == link, probe.deadline == nil { self.probe = nil }
     }
 
     /// How long nothing has come from a server while this process was awake.
@@ -237,6 +239,7 @@ extension Router {
 
     mutating func routeLost() {
         route = nil
+        if probe?.deadline == nil { probe = nil }
         routeHeardAt = nil
         routeLostAt = now
     }
@@ -266,6 +269,10 @@ extension Router {
                 dropIfSilent(link, server)
             }
         }
-        if let probe, now >= probe.deadline { settleProbe() }
+        if let deadline = probe?.deadline {
+            if now >= deadline { settleProbe() }
+        } else {
+            askAhead()
+        }
     }
 }

@@ -5,7 +5,9 @@ import WireProtocol
 struct Probe: Sendable {
     var link: ServerLink
     var sequence: RequestSequence
-    var deadline: Instant
+    var askedAt: Instant
+    /// Nil while nobody wants to take over: it was asked ahead of that.
+    var deadline: Instant?
     /// The epoch that is in question; when another one has begun meanwhile, there is nothing to settle any more.
     var epoch: Epoch
     var askers: [(link: ServerLink, sequence: RequestSequence, reason: String)]
@@ -73,23 +75,50 @@ extension Router {
             return
         }
         // The active server's connection stands: it is asked, once, and has a short time to answer.
-        if probe?.link == route {
-            probe?.askers.append((link, sequence, reason))
-            return
+        if probe?.link != route || probe?.epoch != epoch {
+            for asker in probe?.askers ?? [] where servers[asker.link] != nil {
+                reply(asker.link, asker.sequence, refused: "the active server is another one by now")
+            }
+            ask(route, epoch)
         }
-        let question = nextSequence()
-        probe = Probe(
-            link: route, sequence: question, deadline: now.advanced(by: probeTime(of: route)),
-            epoch: epoch, askers: [(link, sequence, reason)])
-        act(.sendToServer(route, Frame(Header(.probe, sequence: question, epoch: record.epoch))))
+        probe?.askers.append((link, sequence, reason))
+        guard let asked = probe, asked.deadline == nil else { return }
+        let deadline = deadline(of: asked)
+        probe?.deadline = deadline
     }
 
-    /// How long the active server has for the question. Where it has not been heard of here either, each heartbeat that
-    /// did not come was a question too, and what is left of the time is shorter.
-    private func probeTime(of link: ServerLink) -> Duration {
-        guard let lower = servers[link]?.heartbeatTimeout else { return RouterSettings.probeTime }
-        let rest = pace.timeout(atLeast: lower) - silence(of: link)
-        return min(max(rest, RouterSettings.leastProbeTime), RouterSettings.probeTime)
+    private mutating func ask(_ link: ServerLink, _ epoch: Epoch) {
+        let question = nextSequence()
+        probe = Probe(link: link, sequence: question, askedAt: now, deadline: nil, epoch: epoch, askers: [])
+        act(.sendToServer(link, Frame(Header(.probe, sequence: question, epoch: epoch))))
+    }
+
+    /// Asks an active server of which nothing has come for a while, before anybody wants to take over: should it come to
+    /// that, the time for the answer has passed already.
+    mutating func askAhead() {
+        guard let route, let record, probe == nil, shutdown == nil, let lower = servers[route]?.heartbeatTimeout,
+            silence(of: route) > lower / RouterSettings.askedAheadDivisor
+        else { return }
+        ask(route, record.epoch)
+    }
+
+    /// Until when the active server has time for the question, now that somebody wants to take over. Where it has not
+    /// been heard of here either, each heartbeat that did not come was a question too, and what is left of the time is
+    /// shorter. It may be over; but what has arrived meanwhile is read before that counts.
+    private func deadline(of probe: Probe) -> Instant {
+        guard let lower = servers[probe.link]?.heartbeatTimeout else {
+            return probe.askedAt.advanced(by: RouterSettings.probeTime)
+        }
+        let rest = pace.timeout(atLeast: lower) - silence(of: probe.link)
+        return max(
+            probe.askedAt.advanced(by: RouterSettings.leastProbeTime),
+            now.advanced(by: min(rest, RouterSettings.probeTime)))
+    }
+
+    /// Counts the time for the answer anew: this process was itself stopped, and may not have read it yet.
+    mutating func restartProbe() {
+        probe?.askedAt = now
+        if probe?.deadline != nil { probe?.deadline = now.advanced(by: RouterSettings.leastProbeTime) }
     }
 
     /// The first server of all founds the cluster.

@@ -88,7 +88,10 @@ public struct Router: Sendable {
         defer { swap(&actions, &given) }
         // What came in one read has the moment of that read; something else may have happened in between.
         self.now = max(now, self.now)
-        if now.duration(since: lastTick) > RouterSettings.tick * RouterSettings.stallTicks { awakeSince = now }
+        if now.duration(since: lastTick) > RouterSettings.tick * RouterSettings.stallTicks {
+            awakeSince = now
+            restartProbe()
+        }
         switch event {
         case .clientConnected(let client): connected(client)
         case .clientFrames(let client, let run): receive(run, from: client)

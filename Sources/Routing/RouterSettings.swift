@@ -14,7 +14,7 @@ public struct RouterSettings: Sendable {
     }
 
     /// How often ``Event/tick`` comes.
-    public static let tick = Duration.milliseconds(20)
+    public static let tick = Duration.milliseconds(10)
     /// Requests of one client on their way at once; it is not read from while it has as many.
     public static let maximumRequestsPerClient = 1_024
     /// Their bytes.
@@ -31,10 +31,12 @@ public struct RouterSettings: Sendable {
     static let probeTime = Duration.milliseconds(100)
     /// The least time that it has for it, however long nothing has been heard of it.
     static let leastProbeTime = Duration.milliseconds(40)
+    /// After this part of the silence that makes it suspect it is asked already, before another wants to take over.
+    static let askedAheadDivisor = 2
     /// A server that is silent for so many times as long as makes it suspect has lost its connection.
     static let silentTimeouts = 3
     /// A tick that comes so many times as late as it should shows that this process was itself stopped.
-    static let stallTicks = 3
+    static let stallTicks = 6
     /// How long a connection may stand without a hello or a registration.
     static let greetingTime = Duration.seconds(5)
     /// How long status waits for the servers' words.

@@ -63,6 +63,12 @@ struct RouterFixture {
         happen(.serverFrame(link, register.frame))
     }
 
+    /// A heartbeat, with the silence that makes the server suspect.
+    mutating func beat(_ number: UInt64, timeout: Duration) {
+        let beat = ProxyHeartbeat(timeout: timeout)
+        happen(.serverFrame(ServerLink(number), beat.frame(epoch: Epoch(1), sequence: RequestSequence(1))))
+    }
+
     mutating func takeOver(_ number: UInt64, from epoch: UInt64, sequence: UInt64 = 1) {
         let request = SwitchRequest.takeOver(epoch: Epoch(epoch), reason: "a test")
         happen(.serverFrame(ServerLink(number), request.frame(sequence: RequestSequence(sequence))))

@@ -74,6 +74,83 @@ import WireProtocol
         #expect(proxy.persisted.isEmpty)
     }
 
+    /// a has said how often its heartbeats come, and then nothing any more; b goes on.
+    private func silent(for time: Duration, timeout: Duration = .milliseconds(160)) -> RouterFixture {
+        var proxy = standing()
+        proxy.beat(1, timeout: timeout)
+        let end = proxy.now.advanced(by: time)
+        while proxy.now < end {
+            proxy.beat(2, timeout: timeout)
+            proxy.pass(RouterSettings.tick)
+        }
+        return proxy
+    }
+
+    private func probes(_ proxy: RouterFixture) -> [Frame] {
+        (proxy.toServer[ServerLink(1)] ?? []).filter { $0.type == .probe }
+    }
+
+    @Test func aSilentActiveServerIsAskedAheadOfTheTakeover() {
+        var proxy = silent(for: .milliseconds(170))
+        #expect(probes(proxy).count == 1)
+        proxy.takeOver(2, from: 1)
+        #expect(proxy.persisted.isEmpty, "what has arrived meanwhile is read first")
+        proxy.pass(RouterSettings.tick)
+        #expect(proxy.persisted.last == record(2, version: 3, "b", ["b"]))
+        #expect(probes(proxy).count == 1)
+    }
+
+    @Test(arguments: [160, 20]) func theTimeForTheAnswerIsNeverShorterThanTheLeast(timeout: Int) {
+        let timeout = Duration.milliseconds(timeout)
+        var proxy = silent(for: timeout / 2 + .milliseconds(20), timeout: timeout)
+        #expect(probes(proxy).count == 1)
+        proxy.takeOver(2, from: 1)
+        proxy.pass(.milliseconds(20))
+        #expect(proxy.persisted.isEmpty)
+        proxy.pass(.milliseconds(100))
+        #expect(proxy.persisted.count == 1)
+    }
+
+    @Test(arguments: [true, false]) func whoWasHeardOfSinceIsAskedAnew(isReply: Bool) throws {
+        var proxy = silent(for: .milliseconds(150))
+        let first = try #require(probes(proxy).last)
+        if isReply {
+            proxy.happen(
+                .serverFrame(
+                    ServerLink(1),
+                    Frame(Header(.probeReply, sequence: first.header.sequence, epoch: Epoch(1)))))
+        } else {
+            proxy.beat(1, timeout: .milliseconds(160))
+        }
+        proxy.takeOver(2, from: 1)
+        #expect(probes(proxy).count == 2)
+        proxy.pass(.milliseconds(90))
+        #expect(proxy.persisted.isEmpty)
+        proxy.pass(.milliseconds(30))
+        #expect(proxy.persisted.count == 1)
+    }
+
+    /// The answer may be in the socket's buffer, unread.
+    @Test(arguments: [true, false]) func aProxyThatWasStoppedGivesTimeAnew(isAsked: Bool) {
+        var proxy = silent(for: .milliseconds(150))
+        if isAsked { proxy.takeOver(2, from: 1) }
+        proxy.now = proxy.now.advanced(by: .milliseconds(500))
+        if !isAsked { proxy.takeOver(2, from: 1) }
+        proxy.pass(.milliseconds(30))
+        #expect(proxy.persisted.isEmpty)
+        proxy.pass(.milliseconds(100))
+        #expect(proxy.persisted.count == 1)
+    }
+
+    @Test func aQuestionAheadEndsWithItsEpoch() throws {
+        var proxy = silent(for: .milliseconds(150))
+        #expect(try proxy.switchOver(to: "b", acceptDataLoss: false).status == .ok)
+        proxy.beat(2, timeout: .milliseconds(160))
+        proxy.pass(.milliseconds(150))
+        #expect(proxy.toServer[ServerLink(2)]?.contains { $0.type == .probe } == true, "b is asked, who is active now")
+        #expect(proxy.persisted.count == 1)
+    }
+
     /// Found by the simulator: while the question to the silent server was open an operator moved the service, and the
     /// asker, active by then, was granted another epoch, which deposed it.
     @Test func aQuestionOfAnEpochThatIsOverIsNotSettled() {
