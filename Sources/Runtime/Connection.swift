@@ -29,6 +29,10 @@ package final class Connection: LoopHandle {
     private var tcp: UnsafeMutablePointer<uv_tcp_t>?
     private var closeReason = CloseReason.closedHere
     private var isReadingPaused = false
+    /// What was read in one iteration of the loop, and in which.
+    private var taken = (bytes: 0, iteration: UInt64(0))
+    /// What is taken in one iteration: libuv would go on for as long as there is more, and everyone else would wait.
+    private static let bytesPerIteration = 2 * EventLoop.readBufferSize
     private var peerHasEnded = false
 
     // Connecting: the addresses still to be tried.
@@ -262,7 +266,10 @@ package final class Connection: LoopHandle {
     private func received(_ count: Int, _ base: UnsafeMutablePointer<CChar>?) {
         if count > 0 {
             guard state == .open else { return }
+            if taken.iteration != loop.iteration { taken = (0, loop.iteration) }
+            taken.bytes += count
             onBytes?(UnsafeRawBufferPointer(start: base, count: count))
+            if taken.bytes >= Connection.bytesPerIteration { rest() }
         } else if count == Int(UV_EOF.rawValue) {
             switch state {
             // It may well go on reading: what it is owed is still sent.
@@ -273,6 +280,13 @@ package final class Connection: LoopHandle {
         } else if count < 0 {
             close(because: .failed(SystemError.reason(Int32(count))))
         }
+    }
+
+    /// Reads no more in this iteration.
+    private func rest() {
+        guard state == .open, !isReadingPaused, let tcp else { return }
+        uv_read_stop(tcp.asStream)
+        loop.soon { [weak self] in self?.startReading() }
     }
 
     // MARK: Sending

@@ -29,6 +29,8 @@ package final class EventLoop {
     private let idle = UnsafeMutablePointer<uv_idle_t>.allocate(capacity: 1)
     private var afterEventsCallbacks: [(_ isEarly: Bool) -> Void] = []
     private var soonCallbacks: [() -> Void] = []
+    /// Which iteration this is.
+    private(set) var iteration: UInt64 = 0
     private var unflushedFrames = 0
     private var unflushed: [Connection] = []
     private var flushing: [Connection] = []
@@ -189,6 +191,7 @@ package final class EventLoop {
         inbox.deliverWhileAwake()
         flush(isEarly: false)
         if !inbox.fallsAsleep() { startIdling() }
+        iteration &+= 1
     }
 
     private func flush(isEarly: Bool) {

@@ -294,6 +294,36 @@ import Testing
         #expect(received == 10_000)
     }
 
+    /// A fast sender does not keep the loop: whoever else is served by it gets a turn.
+    @Test func littleIsReadInOneIteration() throws {
+        let payload = patternedBytes(16 * 1024 * 1024)
+        let limit = 2 * EventLoop.readBufferSize
+        var received: [UInt8] = []
+        var most = 0
+        try withLoop { loop in
+            var inThisIteration = 0
+            loop.afterEvents { _ in
+                most = max(most, inThisIteration)
+                inThisIteration = 0
+            }
+            let listener = try localListener(on: loop) { accepted in
+                accepted.onBytes = { bytes in
+                    inThisIteration += bytes.count
+                    received.append(contentsOf: bytes)
+                    if received.count == payload.count { loop.stop() }
+                }
+                // What has come meanwhile waits to be read.
+                accepted.pauseReading()
+                loop.after(.milliseconds(50)) { accepted.resumeReading() }
+            }
+            let client = Connection(on: loop)
+            client.onConnected = { [unowned client] in client.send(payload) }
+            client.connect(to: listener.address, timeout: .seconds(10))
+        }
+        #expect(received == payload)
+        #expect(most <= limit, "\(most) bytes")
+    }
+
     @Test func pausedReaderGetsEverythingAfterResuming() throws {
         let payload = patternedBytes(8_000_000)
         var received: [UInt8] = []
