@@ -109,3 +109,8 @@ final class DiskScene {
         tuple.elements.map { String(decoding: $0, as: UTF8.self) }.joined(separator: ",")
     }
 }
+
+/// A failed expectation prints what it looked at: a whole world, which takes minutes.
+extension DiskScene: CustomReflectable {
+    var customMirror: Mirror { Mirror(self, children: ["situation": situation]) }
+}
