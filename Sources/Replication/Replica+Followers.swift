@@ -212,7 +212,7 @@ extension Replica {
                 active?.followers[id] = follower
                 sendMore(to: peer)
             }
-        case (.lacking, .underWay): followerLost(id, "the log that it reads is not kept any more")
+        case (.lacking, .underWay): drop(id, "the log that it reads is not kept any more")
         case (_, .idle), (_, .paused): break
         }
     }
@@ -314,7 +314,7 @@ extension Replica {
     private mutating func receive(_ reply: AppendReply, from follower: NodeID) {
         guard reply.durable <= state.position.index else {
             log(.error, "impossible-position", [.init("server", follower), .init("index", reply.durable.number)])
-            followerLost(follower, "it claims entries that were never made")
+            drop(follower, "it claims entries that were never made")
             return
         }
         active?.followers[follower]?.acknowledge(reply.durable, at: moment.instant)
@@ -327,6 +327,16 @@ extension Replica {
     mutating func followerConnectionLost(_ peer: PeerID) {
         active?.strangers[peer] = nil
         if let id = follower(of: peer) { followerLost(id, "the connection was closed") }
+    }
+
+    /// Ends a link that stands. The follower is told why, so that it does not take this server for lost.
+    private mutating func drop(_ id: NodeID, _ reason: String) {
+        guard let follower = active?.followers[id] else { return }
+        let refusal = PeerRefused(message: reason).frame(epoch: record?.epoch ?? .zero)
+        for peer in [follower.heartbeats, follower.log] {
+            if let peer { actions.append(.sendToPeer(peer, refusal)) }
+        }
+        followerLost(id, reason)
     }
 
     private mutating func followerLost(_ id: NodeID, _ reason: String) {
@@ -355,14 +365,14 @@ extension Replica {
             let timeout = peerTimeout
             let silence = self.active?.followers[id]?.hearing.silence(longerThan: timeout, at: moment.instant)
             if let silence {
-                followerLost(id, "silent for \(silence.wholeMilliseconds) ms")
+                drop(id, "silent for \(silence.wholeMilliseconds) ms")
             } else if follower.owesConfirmation {
                 var patience = Timing.confirmationPatience
                 if !required.contains(id) {
                     patience = follower.durable == .zero ? Timing.installationPatience : Timing.catchUpPatience
                 }
                 if moment.instant.duration(since: follower.progressAt) > patience {
-                    followerLost(id, "it confirms nothing of the log")
+                    drop(id, "it confirms nothing of the log")
                 }
             }
         }

@@ -123,7 +123,7 @@ extension Replica {
         if frame.type == .peerRefused {
             let message = (try? PeerRefused(frame.payload).message) ?? ""
             log(.warn, "peer-refused", [.init("server", passive.target.name), .init("reason", message)])
-            linkLost("it refused: \(message)")
+            linkLost("it refused: \(message)", isRefused: true)
             return
         }
         guard frame.header.epoch == passive.target.epoch else {
@@ -269,9 +269,10 @@ extension Replica {
 
     // MARK: Losing the active server
 
-    mutating func linkLost(_ reason: String) {
+    /// - Parameter isRefused: the active server said so itself, so it is not lost.
+    mutating func linkLost(_ reason: String, isRefused: Bool = false) {
         guard let passive else { return }
-        if passive.isLinked {
+        if passive.isLinked, !isRefused {
             // Where this process was stopped, it is the one that was lost.
             log(
                 wasStalled ? .warn : .alert, wasStalled ? "link-lost" : "active-lost",

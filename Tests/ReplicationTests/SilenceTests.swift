@@ -101,6 +101,9 @@ import WireProtocol
         #expect(wire.run(atMost: .seconds(4)) { client.says(put) == "ok" })
         #expect(wire.told("a ALERT passive-lost server=b reason=it confirms nothing of the log"))
         wire.run(.seconds(3))
+        // It was told: the active server is well, and nobody has to restore it.
+        #expect(wire.told("b WARN peer-refused server=a reason=it confirms nothing of the log"))
+        #expect(!wire.told("b ALERT active-lost"))
         #expect(wire.record.story == "epoch 1 a [a,b]")
         #expect(wire.node("b").value("k") == "1")
         #expect(!wire.told("proxy ALERT takeover"))

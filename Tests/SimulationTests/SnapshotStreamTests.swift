@@ -132,5 +132,6 @@ import WireProtocol
         #expect(!scene.isRedundant)
         finish(scene)
         #expect(scene.world.story[mark...].count { $0.hasPrefix("a INFO resync server=b") } >= 2)
+        #expect(!scene.told("b ALERT active-lost", since: mark))
     }
 }
