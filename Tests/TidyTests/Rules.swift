@@ -91,6 +91,13 @@ enum Rules {
             .map { "\(file.path):\($0.offset + 1): a path of one machine" }
     }
 
+    /// The events that a source file writes into the log as warnings and errors.
+    static func warnings(in text: String) -> [String] {
+        let calls = /(?:\.warn|\.warning|\.error|onWarning\?)(?:, |\()"([a-z-]+)"/
+        let choices = /\.warn : \.alert, \w+ \? "([a-z-]+)"/
+        return (text.matches(of: calls).map(\.output.1) + text.matches(of: choices).map(\.output.1)).map(String.init)
+    }
+
     static func emptiness(_ file: SourceText) -> [String] {
         file.text.allSatisfy(\.isWhitespace) ? ["\(file.path): empty"] : []
     }

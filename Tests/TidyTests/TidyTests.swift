@@ -59,6 +59,16 @@ import Testing
         expectNone(Rules.defences(of: page, in: tests))
     }
 
+    /// Scripts look for the log's words, so each is documented.
+    @Test func everyWarningIsOnAPage() {
+        let pages = Project.documents.filter { $0.path.hasPrefix("specs/") || $0.path == "README.md" }.map(\.text)
+        let names = Set(Project.swiftSources.flatMap { Rules.warnings(in: $0.text) })
+        #expect(names.isSuperset(of: ["threads-hang", "not-tidied", "signal-not-handled", "link-lost", "failed"]))
+        for name in names.sorted() {
+            #expect(pages.contains { $0.contains("`\(name)`") }, "`\(name)` is on no page")
+        }
+    }
+
     @Test func everySpecificationIsLinkedFromTheirIndex() {
         let specifications = Project.documents.filter { $0.path.hasPrefix("specs/") }
         guard let index = specifications.first(where: { $0.path == "specs/README.md" }) else {
