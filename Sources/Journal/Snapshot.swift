@@ -110,8 +110,10 @@ public struct SnapshotWriter: ~Copyable, Sendable {
     public mutating func add(_ chunk: [UInt8]) throws(JournalError) { try add(chunk.span.bytes) }
 
     /// Makes the snapshot complete and durable under its name, then removes older ones. Blocks.
+    /// - Returns: why an older one could not be removed, nil where all are gone. It costs room, no more: the next snapshot
+    ///   removes it, or recovery.
     /// - Throws: `.storage`; the snapshot may then exist or not, and older ones are still there.
-    public consuming func finish() throws(JournalError) {
+    public consuming func finish() throws(JournalError) -> StorageError? {
         let footer = SnapshotFormat.footer(
             chunks: chunks, payloadBytes: payloadBytes, total: total, position: position)
         let name = FileName.snapshot(named: position)
@@ -121,12 +123,15 @@ public struct SnapshotWriter: ~Copyable, Sendable {
             try storage.rename(temporary, to: name)
             isFinished = true
             try storage.syncDirectory()
+        } catch { throw .storage(error) }
+        do {
             for other in try storage.list() {
                 guard case .snapshot(let older) = FileName.parse(other), older.index <= position.index, other != name
                 else { continue }
                 try storage.remove(other)
             }
-        } catch { throw .storage(error) }
+            return nil
+        } catch { return error }
     }
 
     deinit {

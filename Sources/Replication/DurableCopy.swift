@@ -152,11 +152,13 @@ public struct DurableCopy {
     }
 
     /// Writes a state as the newest snapshot, durably.
-    public static func write(_ state: ReplicatedState, to storage: any Storage) throws(JournalError) {
+    ///
+    /// - Returns: why an older snapshot could not be removed, nil where all are gone.
+    public static func write(_ state: ReplicatedState, to storage: any Storage) throws(JournalError) -> StorageError? {
         var writer = try SnapshotWriter(storage: storage, position: state.position)
         var encoder = SnapshotEncoder(state)
         while let chunk = encoder.next() { try writer.add(chunk) }
-        try writer.finish()
+        return try writer.finish()
     }
 
     private init(

@@ -289,7 +289,9 @@ package final class ServerJournal {
 
     // MARK: Snapshots
 
-    private static func write(_ state: ReplicatedState, to storage: any Storage) -> Result<Void, JournalError> {
+    /// - Returns: also what is left of the snapshots before it.
+    private static func write(_ state: ReplicatedState, to storage: any Storage) -> Result<StorageError?, JournalError>
+    {
         do throws(JournalError) { return .success(try DurableCopy.write(state, to: storage)) } catch {
             return .failure(error)
         }
@@ -304,7 +306,8 @@ package final class ServerJournal {
             guard let self else { return }
             self.isSnapshotting = false
             switch result {
-            case .success:
+            case .success(let leftover):
+                if let leftover { self.tellUntidied(leftover) }
                 self.snapshot = state.position
                 self.release(retaining: nil)
                 self.noteSnapshot()
@@ -341,9 +344,11 @@ package final class ServerJournal {
                 return nil
             }
         ) { [weak self] error in
-            if let error { self?.onWarning?("not-tidied", "\(error)") }
+            if let error { self?.tellUntidied(error) }
         }
     }
+
+    private func tellUntidied(_ error: StorageError) { onWarning?("not-tidied", "\(error)") }
 
     // MARK: Another log in place of this one
 
@@ -377,7 +382,7 @@ package final class ServerJournal {
         guard let reset = found else { return }
         process.perform(
             .bulk,
-            { () -> (Result<Void, JournalError>, ResetResult?) in
+            { () -> (Result<StorageError?, JournalError>, ResetResult?) in
                 let written = Self.write(state, to: storage)
                 guard case .success = written else { return (written, nil) }
                 return (written, reset.perform())
@@ -386,7 +391,7 @@ package final class ServerJournal {
             guard let self else { return }
             self.isReplacing = false
             do throws(JournalError) {
-                try written.get()
+                if let leftover = try written.get() { self.tellUntidied(leftover) }
                 guard let result else { return }
                 let removal = try self.writer.completeReset(result)
                 self.remove(removal)

@@ -28,7 +28,7 @@ import TupleCore
             bytes += chunk.count
         }
         #expect(storage.syncCount >= before + 2)
-        try writer.finish()
+        #expect(try writer.finish() == nil)
     }
 
     @Test func anUnfinishedSnapshotLeavesNothing() throws {

@@ -130,7 +130,7 @@ private func entry(_ index: UInt64) -> JournalRecord {
             #expect(try cursor.next() == nil)
             var snapshot = try SnapshotWriter(storage: storage, position: opened.writer.end)
             try snapshot.add([1, 2, 3])
-            try snapshot.finish()
+            #expect(try snapshot.finish() == nil)
             try opened.writer.releaseSegments(coveredBy: opened.writer.end.index)?.perform()
             try opened.writer.close()
         }
