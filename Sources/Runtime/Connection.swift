@@ -20,7 +20,7 @@ package final class Connection: LoopHandle {
     /// Outgoing bytes beyond which the peer counts as too slow.
     package var maximumOutgoingBytes = 64 * 1024 * 1024
     /// See `onDrained`.
-    package var lowWaterMark = 256 * 1024
+    package static let lowWaterMark = 256 * 1024
 
     package let loop: EventLoop
 
@@ -324,7 +324,7 @@ package final class Connection: LoopHandle {
 
     private func appended() {
         let waiting = outgoingBytes
-        if waiting > lowWaterMark { wasAboveLowWater = true }
+        if waiting > Self.lowWaterMark { wasAboveLowWater = true }
         if waiting > maximumOutgoingBytes {
             write()
             let left = outgoingBytes
@@ -399,7 +399,7 @@ package final class Connection: LoopHandle {
         if waiting == 0, state == .flushing {
             if peerHasEnded { close() } else { shutDown() }
         }
-        if wasAboveLowWater, waiting <= lowWaterMark {
+        if wasAboveLowWater, waiting <= Self.lowWaterMark {
             wasAboveLowWater = false
             if state == .open { onDrained?() }
         }

@@ -55,6 +55,10 @@ final class ServerProcess {
             name: options.name, address: "\(options.advertise ?? listener.address)", rule: options.rule,
             heartbeatInterval: options.heartbeatInterval, heartbeatMisses: options.heartbeatMisses,
             resync: options.resync, imported: imported)
+        precondition(
+            settings.snapshotBurstBytes > Connection.lowWaterMark,
+            "a burst of \(settings.snapshotBurstBytes) bytes never counts as drained, and the snapshot would stop there: the low-water mark is \(Connection.lowWaterMark)"
+        )
         replica = Replica(
             settings: settings, state: copy.state, record: copy.record, isSuspect: copy.isSuspect,
             at: Moment(instant: loop.now, wallMilliseconds: loop.wallClockMilliseconds()))
