@@ -445,7 +445,9 @@ package final class ServerHost {
             journal?.rewind(to: position)
         case .sendToProxy(let run): for frame in run { if let proxyEnd { world.send(frame, proxyEnd) } }
         case .reconnectToProxy: closeProxy()
-        case .sendToPeer(let peer, let frame): if let end = peers[peer] { world.send(frame, end) }
+        case .sendToPeer(let peer, let frame):
+            if frame.type == .appendReply { world.watch.confirming(frame, self) }
+            if let end = peers[peer] { world.send(frame, end) }
         case .closePeer(let peer):
             dialing.remove(peer)
             if let end = peers.removeValue(forKey: peer) { world.close(end) }

@@ -35,6 +35,8 @@ package final class Watch {
     private var logs: [UInt64: EpochLog] = [:]
     /// Where a request stands in the log; in several places where a tail was thrown away.
     private var places: [RequestKey: [LogPosition]] = [:]
+    /// Where a value was written: each is written by one request.
+    private var writings: [Tuple: [LogPosition]] = [:]
     private var digests: [LogPosition: (digest: Digest, server: String)] = [:]
     /// Who answered in each epoch, and who has taken it: was granted it, and knows so durably. What is granted and never
     /// taken may be forgotten, and granted anew: a server acts on nothing that it has not remembered.
@@ -97,10 +99,25 @@ package final class Watch {
             case .pairs(let updates):
                 updates.map { ($0.session, $0.sequence) }
             }
+        for value in Watch.values(decoded) { writings[value, default: []].append(entry.position) }
         if requests.count > 1 { groups += 1 }
         for request in requests where request.session != .none {
             let key = RequestKey(session: request.session.number, sequence: request.sequence.number)
             places[key, default: []].append(entry.position)
+        }
+    }
+
+    private static func values(_ entry: LogEntry) -> [Tuple] {
+        switch entry.body {
+        case .epochBegun: []
+        case .update(let update):
+            update.effects.compactMap { effect in
+                switch effect {
+                case .added(let pair), .replaced(let pair): pair.value
+                case .removed: nil
+                }
+            }
+        case .pairs(let updates): updates.map(\.pair.value)
         }
     }
 
@@ -171,9 +188,21 @@ package final class Watch {
         if answeredIn[epoch, default: []].count > 1 { violate("epoch \(epoch) was answered in by two servers") }
     }
 
+    /// A server confirms to the active one what it holds: that is on its disk.
+    func confirming(_ frame: Frame, _ host: ServerHost) {
+        guard let reply = try? AppendReply(frame.payload) else {
+            violate("\(host.machine) confirms what cannot be read")
+            return
+        }
+        if reply.durable > host.durable.index {
+            violate("\(host.machine) confirms entry \(reply.durable.number), and holds \(host.durable.story)")
+        }
+    }
+
     func forwarded(_ frame: Frame) { sentToServers.insert(RequestKey(frame.header)) }
 
-    /// The proxy gives a client its answer: what was answered `ok` is on the disk of every server that may be promoted.
+    /// The proxy gives a client its answer: what was answered `ok`, and what an answer shows, is on the disk of every server
+    /// that may be promoted.
     func answering(_ frame: Frame, _ router: Router, _ world: World) {
         guard frame.header.flags.contains(.first) else { return }
         guard let byte = frame.payload.first, let status = Status(rawValue: byte) else {
@@ -182,7 +211,9 @@ package final class Watch {
         }
         let key = RequestKey(frame.header)
         switch status {
-        case .ok: acknowledge(key, router, world)
+        case .ok:
+            acknowledge(key, router, world)
+            show(frame.payload, key, router, world)
         case .unknown:
             if !sentToServers.contains(key) {
                 violate("\(key.story) is said to be unknown, and was never sent to a server")
@@ -193,18 +224,39 @@ package final class Watch {
     }
 
     private func acknowledge(_ key: RequestKey, _ router: Router, _ world: World) {
-        guard let places = places[key], let record = router.record else { return }
-        guard let active = world.server(named: record.active), let replica = active.replica else { return }
-        guard let position = places.last(where: { holds(replica.state.position, $0) }) else {
-            // A server that is not active any more may have been reset since.
-            return
-        }
+        guard let places = places[key], let record = router.record,
+            let position = present(places, record, world)
+        else { return }
         acknowledged[key] = position
-        for member in record.inSync {
-            guard let host = world.server(named: member), !host.isBlank, !host.isDamaged else { continue }
-            if !holds(host.durable, position) {
-                violate("\(key.story) was answered, and \(member) does not hold it (\(record.story))")
+        for member in lacking(position, record, world) {
+            violate("\(key.story) was answered, and \(member) does not hold it (\(record.story))")
+        }
+    }
+
+    /// A first part of an answer may be cut anywhere behind its pairs; those that the simulation asks for come whole.
+    private func show(_ payload: ArraySlice<UInt8>, _ key: RequestKey, _ router: Router, _ world: World) {
+        guard let record = router.record, let answer = try? Answer(decoding: payload) else { return }
+        for pair in answer.pairs {
+            guard let places = writings[pair.value], let position = present(places, record, world) else { continue }
+            for member in lacking(position, record, world) {
+                violate(
+                    "\(key.story) was shown entry \(position.story), and \(member) does not hold it (\(record.story))")
             }
+        }
+    }
+
+    /// The place among these that is in the active server's log. Nil where there is none: a server that is not active any
+    /// more may have been reset since.
+    private func present(_ places: [LogPosition], _ record: SwitchRecord, _ world: World) -> LogPosition? {
+        guard let replica = world.server(named: record.active)?.replica else { return nil }
+        return places.last { holds(replica.state.position, $0) }
+    }
+
+    /// The servers that may be promoted and do not hold this entry durably.
+    private func lacking(_ position: LogPosition, _ record: SwitchRecord, _ world: World) -> [NodeID] {
+        record.inSync.filter { member in
+            guard let host = world.server(named: member), !host.isBlank, !host.isDamaged else { return false }
+            return !holds(host.durable, position)
         }
     }
 
