@@ -69,17 +69,23 @@ extension PackedMap {
             Branch(level: level, separators: separators, leaves: leaves, branches: branches)
         }
 
-        /// The leaf `index`, copied before if a snapshot shares it. This branch must not be shared.
+        /// The leaf `index`, copied before if a snapshot shares it; not counted. This branch must not be shared.
         @inline(__always)
-        func uniqueLeaf(_ index: Int) -> Page {
+        func uniqueLeaf(_ index: Int) -> Unmanaged<Page> {
             if !isKnownUniquelyReferenced(&leaves[index]) { leaves[index] = leaves[index].copy() }
-            return leaves[index]
+            return leaf(index)
+        }
+
+        /// Copies the branch `index` if a snapshot shares it. This branch must not be shared.
+        @inline(__always)
+        func makeUnique(branch index: Int) {
+            if !isKnownUniquelyReferenced(&branches[index]) { branches[index] = branches[index].copy() }
         }
 
         /// The branch `index`, copied before if a snapshot shares it. This branch must not be shared.
         @inline(__always)
         func uniqueBranch(_ index: Int) -> Branch {
-            if !isKnownUniquelyReferenced(&branches[index]) { branches[index] = branches[index].copy() }
+            makeUnique(branch: index)
             return branches[index]
         }
     }

@@ -1,31 +1,41 @@
 extension PackedMap {
+    /// A pair as it stands in a page, lengths and all: it is copied in one piece.
+    struct PackedRecord {
+        let start: UnsafeRawPointer
+        let size: Int
+
+        @inline(__always) var key: UnsafeRawBufferPointer { Record(at: start).key }
+        /// As of ``Record``.
+        @inline(__always) var footprint: Int { size &+ 6 }
+    }
+
     /// The pairs of a full page together with one that is to be inserted as `slot`, and perhaps those of a neighbour.
     struct Division {
         private let page: PageView
         private let slot: Int
         /// All of them, in order.
-        private let records: ContiguousArray<Record>
+        private let records: ContiguousArray<PackedRecord>
 
         /// - Parameters:
         ///   - before: the neighbour, if it is the left one,
         ///   - after: or the right one.
-        init(page: PageView, pair: Record, slot: Int, before: PageView? = nil, after: PageView? = nil) {
+        init(page: PageView, pair: PackedRecord, slot: Int, before: PageView? = nil, after: PageView? = nil) {
             self.page = page
             self.slot = slot
-            var records = ContiguousArray<Record>()
+            var records = ContiguousArray<PackedRecord>()
             records.reserveCapacity((before?.count ?? 0) + page.count + 1 + (after?.count ?? 0))
-            if let before { for index in 0..<before.count { records.append(before.record(index)) } }
-            for index in 0..<slot { records.append(page.record(index)) }
+            if let before { for index in 0..<before.count { records.append(before.packedRecord(index)) } }
+            for index in 0..<slot { records.append(page.packedRecord(index)) }
             records.append(pair)
-            for index in slot..<page.count { records.append(page.record(index)) }
-            if let after { for index in 0..<after.count { records.append(after.record(index)) } }
+            for index in slot..<page.count { records.append(page.packedRecord(index)) }
+            if let after { for index in 0..<after.count { records.append(after.packedRecord(index)) } }
             self.records = records
         }
 
         private var count: Int { records.count }
 
         @inline(__always)
-        private func record(_ index: Int) -> Record { records[index] }
+        private func record(_ index: Int) -> PackedRecord { records[index] }
 
         /// The leaves to take the place of `leaf`, whose view `page` is, where the tree grows at one of its ends: the
         /// new pair goes alone, and what is there stays full and is not copied. nil where it does not.
@@ -87,10 +97,7 @@ extension PackedMap {
             var bytes = 0
             for index in range { bytes += record(index).size }
             let page = Page.make(count: range.count, recordBytes: bytes)
-            page.view { target in
-                for index in range { target.appendHeadless(record(index)) }
-                target.rebuildHeads()
-            }
+            page.view { $0.fill(records[range], bytes: bytes) }
             return page
         }
     }
@@ -105,7 +112,7 @@ extension PackedMap.Branch {
     /// where both are full: leaves are then about 80 % full, instead of 70, after insertions in any order.
     ///
     /// - Returns: false, with nothing changed, where that is not possible.
-    func shareWithNeighbour(_ index: Int, _ pair: PackedMap.Record, slot: Int) -> Bool {
+    func shareWithNeighbour(_ index: Int, _ pair: PackedMap.PackedRecord, slot: Int) -> Bool {
         let (left, right) = (room(index - 1), room(index + 1))
         guard left != nil || right != nil else { return false }
         let isRight = (right ?? -1) >= (left ?? -1)

@@ -7,6 +7,10 @@ extension PackedMap {
         if !putInPlace(pair, at: path) { divide(pair, path) }
     }
 
+    private mutating func divide(_ pair: Record, _ path: Path) {
+        pair.withPacked { divide($0, path) }
+    }
+
     /// The first pair of an empty map.
     mutating func insertFirst(_ pair: Record) {
         let page = Page.make(count: 1, recordBytes: pair.size)
@@ -31,10 +35,10 @@ extension PackedMap {
     private mutating func overwriteOrRemove(
         _ pair: Record, at path: Path, _ body: (UnsafeRawBufferPointer) -> Void
     ) -> Bool {
-        uniqueParent(path).uniqueLeaf(path[1]).view { page in
+        withUniqueLeaf(path) { map, page in
             let old = page.record(path.slot).value
             body(old)
-            byteCount += pair.value.count - old.count
+            map.byteCount += pair.value.count - old.count
             if old.count == pair.value.count {
                 page.overwriteValue(at: path.slot, with: pair.value)
                 return true
@@ -46,19 +50,21 @@ extension PackedMap {
 
     /// Puts a pair in its leaf if that has room.
     private mutating func putInPlace(_ pair: Record, at path: Path) -> Bool {
-        let parent = uniqueParent(path)
-        let index = path[1]
-        let fits = parent.leaves[index].view {
-            $0.capacity == Page.standardCapacity && $0.fits(recordSize: pair.size)
+        uniqueParent(path)._withUnsafeGuaranteedRef { parent in
+            let index = path[1]
+            let fits = parent.leaf(index)._withUnsafeGuaranteedRef { leaf in
+                leaf.view { $0.capacity == Page.standardCapacity && $0.fits(recordSize: pair.size) }
+            }
+            guard fits else { return false }
+            parent.uniqueLeaf(index)._withUnsafeGuaranteedRef { leaf in
+                leaf.view { $0.insert(key: pair.key, value: pair.value, at: path.slot) }
+            }
+            return true
         }
-        if fits {
-            parent.uniqueLeaf(index).view { $0.insert(key: pair.key, value: pair.value, at: path.slot) }
-        }
-        return fits
     }
 
     /// Distributes the pairs of a leaf that has no room for another one, and that one, over two leaves or more.
-    private mutating func divide(_ pair: Record, _ path: Path) {
+    private mutating func divide(_ pair: PackedRecord, _ path: Path) {
         let branches = uniqueBranches(path)
         let parent = branches[branches.count - 1]
         let index = path[1]

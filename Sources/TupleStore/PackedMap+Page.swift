@@ -122,6 +122,41 @@ extension PackedMap {
             return length < 0x20_0000 ? 3 : 5
         }
 
+        /// Hands out the pair as it would stand in a page, valid only inside `body`.
+        func withPacked<R>(_ body: (PackedRecord) -> R) -> R {
+            withUnsafeTemporaryAllocation(byteCount: size, alignment: 1) { bytes in
+                guard let start = bytes.baseAddress else { preconditionFailure("a record has two lengths at least") }
+                write(to: start)
+                return body(PackedRecord(start: UnsafeRawPointer(start), size: size))
+            }
+        }
+
+        /// Writes the pair as it stands in a page: as many bytes as ``size`` says.
+        @inline(__always)
+        func write(to start: UnsafeMutableRawPointer) {
+            var place = start
+            Record.writeLength(key.count, &place)
+            Record.writeLength(value.count, &place)
+            if let bytes = key.baseAddress { place.copyMemory(from: bytes, byteCount: key.count) }
+            if let bytes = value.baseAddress { (place + key.count).copyMemory(from: bytes, byteCount: value.count) }
+        }
+
+        /// Encodes `length` in as many bytes as `size` counts for it, and moves `place` behind them.
+        @inline(__always)
+        private static func writeLength(_ length: Int, _ place: inout UnsafeMutableRawPointer) {
+            let last = length < 0x80 ? 0 : length < 0x4000 ? 1 : length < 0x20_0000 ? 2 : 4
+            var rest = length
+            var index = 0
+            while index < last {
+                place.storeBytes(of: UInt8(truncatingIfNeeded: rest) | 0x80, as: UInt8.self)
+                place += 1
+                rest >>= 7
+                index &+= 1
+            }
+            place.storeBytes(of: UInt8(truncatingIfNeeded: rest), as: UInt8.self)
+            place += 1
+        }
+
         /// Decodes a length and moves `place` behind it.
         private static func readLength(_ place: inout UnsafeRawPointer) -> Int {
             var length = 0
@@ -179,27 +214,18 @@ extension PackedMap {
             }
         }
 
+        /// The pair in `slot`, as it stands there.
+        @inline(__always)
+        func packedRecord(_ slot: Int) -> PackedRecord {
+            let start = UnsafeRawPointer(base) + offset(slot)
+            return PackedRecord(start: start, size: Record(at: start).size)
+        }
+
         /// The pair in `slot`.
         @inline(__always)
         func record(_ slot: Int) -> Record { Record(at: UnsafeRawPointer(base) + offset(slot)) }
 
         @inline(__always)
         func key(_ slot: Int) -> UnsafeRawBufferPointer { record(slot).key }
-
-        /// Encodes `length` in as many bytes as `Record.size` counts for it, and moves `place` behind them.
-        @inline(__always)
-        static func writeLength(_ length: Int, _ place: inout UnsafeMutableRawPointer) {
-            let last = length < 0x80 ? 0 : length < 0x4000 ? 1 : length < 0x20_0000 ? 2 : 4
-            var rest = length
-            var index = 0
-            while index < last {
-                place.storeBytes(of: UInt8(truncatingIfNeeded: rest) | 0x80, as: UInt8.self)
-                place += 1
-                rest >>= 7
-                index &+= 1
-            }
-            place.storeBytes(of: UInt8(truncatingIfNeeded: rest), as: UInt8.self)
-            place += 1
-        }
     }
 }

@@ -17,7 +17,29 @@ extension PackedMap.PageView {
         (places + slotSize).copyMemory(from: places, byteCount: slotsEnd &- slot &* slotSize)
         header.pointee.count &+= 1
         setHead(slot, PackedMap.ByteOrder.head(of: key, from: prefixLength))
-        writeRecord(key: key, value: value, size: size, slot: slot)
+        writeRecord(PackedMap.Record(key: key, value: value), size: size, slot: slot)
+    }
+
+    /// Fills an empty page with copies of these pairs, which are so many bytes.
+    func fill(_ records: ContiguousArray<PackedMap.PackedRecord>.SubSequence, bytes: Int) {
+        precondition(records.count &* slotSize &+ bytes <= capacity, "a page has no room for the pairs")
+        guard let first = records.first, let last = records.last else { return }
+        let prefixLength = PackedMap.ByteOrder.commonPrefix(first.key, last.key)
+        var slot = 0
+        var start = capacity
+        for record in records {
+            start &-= record.size
+            let copy = base + start
+            copy.copyMemory(from: record.start, byteCount: record.size)
+            let key = PackedMap.Record(at: UnsafeRawPointer(copy)).key
+            setHead(slot, PackedMap.ByteOrder.head(of: key, from: prefixLength))
+            setOffset(slot, start)
+            slot &+= 1
+        }
+        header.pointee.count = UInt32(slot)
+        header.pointee.prefixLength = UInt32(prefixLength)
+        header.pointee.recordStart = UInt32(start)
+        header.pointee.recordBytes = UInt32(capacity &- start)
     }
 
     /// Adds a copy of `record` behind the last pair, without its head: `rebuildHeads()` must follow.
@@ -25,7 +47,7 @@ extension PackedMap.PageView {
         let slot = count
         header.pointee.count &+= 1
         setHead(slot, 0)
-        writeRecord(key: record.key, value: record.value, size: record.size, slot: slot)
+        writeRecord(record, size: record.size, slot: slot)
     }
 
     /// Adds copies of the pairs `slots` of another page behind the last.
@@ -90,18 +112,12 @@ extension PackedMap.PageView {
 
     /// Writes a record below the lowest one and lets `slot` point to it.
     @inline(__always)
-    private func writeRecord(
-        key: UnsafeRawBufferPointer, value: UnsafeRawBufferPointer, size: Int, slot: Int
-    ) {
+    private func writeRecord(_ record: PackedMap.Record, size: Int, slot: Int) {
         let start = recordStart &- size
         header.pointee.recordStart = UInt32(start)
         header.pointee.recordBytes &+= UInt32(size)
         setOffset(slot, start)
-        var place = base + start
-        PackedMap.PageView.writeLength(key.count, &place)
-        PackedMap.PageView.writeLength(value.count, &place)
-        if let bytes = key.baseAddress { place.copyMemory(from: bytes, byteCount: key.count) }
-        if let bytes = value.baseAddress { (place + key.count).copyMemory(from: bytes, byteCount: value.count) }
+        record.write(to: base + start)
     }
 
     /// Moves the records together at the page's end, in key order, so that all free bytes are in one gap.

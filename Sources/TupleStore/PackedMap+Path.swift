@@ -53,12 +53,32 @@ extension PackedMap {
             ._withUnsafeGuaranteedRef { $0.leaves[last] }
     }
 
-    /// The branch of level 1 on `path`; it and all above it are copied before if snapshots share them.
+    /// The branch of level 1 on `path`; it and all above it are copied before if snapshots share them. Not counted: it
+    /// stays as long as the map's branches do.
     @inline(__always)
-    mutating func uniqueParent(_ path: Path) -> Branch {
-        var branch = uniqueRoot()
-        while branch.level > 1 { branch = branch.uniqueBranch(path[branch.level]) }
-        return branch
+    mutating func uniqueParent(_ path: Path) -> Unmanaged<Branch> {
+        if !isKnownUniquelyReferenced(&root), let shared = root { root = shared.copy() }
+        guard let root else { preconditionFailure("a path leads into an empty PackedMap") }
+        var branch = Unmanaged.passUnretained(root)
+        while true {
+            let below = branch._withUnsafeGuaranteedRef { branch -> Unmanaged<Branch>? in
+                guard branch.level > 1 else { return nil }
+                let index = path[branch.level]
+                branch.makeUnique(branch: index)
+                return Unmanaged.passUnretained(branch.branches[index])
+            }
+            guard let below else { return branch }
+            branch = below
+        }
+    }
+
+    /// Hands out the leaf on `path`, which is copied before if a snapshot shares it. `body` may count, and change the leaf;
+    /// nothing else of the map.
+    @inline(__always)
+    mutating func withUniqueLeaf<R>(_ path: Path, _ body: (inout PackedMap, PageView) -> R) -> R {
+        uniqueParent(path)._withUnsafeGuaranteedRef { parent in
+            parent.uniqueLeaf(path[1])._withUnsafeGuaranteedRef { leaf in leaf.view { body(&self, $0) } }
+        }
     }
 
     /// All branches on `path`, the root first; copied before if snapshots share them.

@@ -2,11 +2,11 @@
 extension PackedMap {
     /// Removes the pair that `path` leads to, and hands its value to `body` before.
     mutating func remove(at path: Path, _ body: (UnsafeRawBufferPointer) -> Void) {
-        let isSmall = uniqueParent(path).uniqueLeaf(path[1]).view { page in
+        let isSmall = withUniqueLeaf(path) { map, page in
             let record = page.record(path.slot)
             body(record.value)
-            count -= 1
-            byteCount -= record.key.count + record.value.count
+            map.count -= 1
+            map.byteCount -= record.key.count + record.value.count
             page.remove(at: path.slot)
             return page.isSmall
         }
@@ -25,10 +25,11 @@ extension PackedMap {
     /// Returns whether leaves were joined. Apart, so that nothing refers to the branch when it is next tested for
     /// sharing.
     private mutating func settleLeaf(_ path: Path) -> Bool {
-        let parent = uniqueParent(path)
-        let childCount = parent.childCount
-        parent.mergeSmallLeaf(path[1])
-        return parent.childCount < childCount
+        uniqueParent(path)._withUnsafeGuaranteedRef { parent in
+            let childCount = parent.childCount
+            parent.mergeSmallLeaf(path[1])
+            return parent.childCount < childCount
+        }
     }
 
     /// Joins branches on `path` that have lost too many children with neighbours, from the lowest up.
