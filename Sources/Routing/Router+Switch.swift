@@ -105,20 +105,26 @@ extension Router {
     /// Until when the active server has time for the question, now that somebody wants to take over. Where it has not
     /// been heard of here either, each heartbeat that did not come was a question too, and what is left of the time is
     /// shorter. It may be over; but what has arrived meanwhile is read before that counts.
+    ///
+    /// However short a silence makes another server ask, here it has to last half as long again: two processes that are
+    /// kept from running for a moment at the same time are not the loss of one.
     private func deadline(of probe: Probe) -> Instant {
         guard let lower = servers[probe.link]?.heartbeatTimeout else {
             return probe.askedAt.advanced(by: RouterSettings.probeTime)
         }
-        let rest = pace.timeout(atLeast: lower) - silence(of: probe.link)
-        return max(
-            probe.askedAt.advanced(by: RouterSettings.leastProbeTime),
-            now.advanced(by: min(rest, RouterSettings.probeTime)))
+        let silence = silence(of: probe.link)
+        let rest = max(
+            min(pace.timeout(atLeast: lower) - silence, RouterSettings.probeTime),
+            lower * RouterSettings.leastSilence.numerator / RouterSettings.leastSilence.denominator - silence)
+        return max(probe.askedAt.advanced(by: RouterSettings.leastProbeTime), now.advanced(by: rest))
     }
 
     /// Counts the time for the answer anew: this process was itself stopped, and may not have read it yet.
     mutating func restartProbe() {
-        probe?.askedAt = now
-        if probe?.deadline != nil { probe?.deadline = now.advanced(by: RouterSettings.leastProbeTime) }
+        guard var restarted = probe else { return }
+        restarted.askedAt = now
+        if restarted.deadline != nil { restarted.deadline = deadline(of: restarted) }
+        probe = restarted
     }
 
     /// The first server of all founds the cluster.

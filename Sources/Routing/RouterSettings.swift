@@ -31,6 +31,8 @@ public struct RouterSettings: Sendable {
     static let probeTime = Duration.milliseconds(100)
     /// The least time that it has for it, however long nothing has been heard of it.
     static let leastProbeTime = Duration.milliseconds(40)
+    /// How long a server has to be silent before another takes over, as a multiple of what makes it suspect at the least.
+    static let leastSilence = (numerator: 3, denominator: 2)
     /// After this part of the silence that makes it suspect it is asked already, before another wants to take over.
     static let askedAheadDivisor = 2
     /// A server that is silent for so many times as long as makes it suspect has lost its connection.
