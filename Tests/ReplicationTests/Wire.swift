@@ -294,3 +294,13 @@ final class Wire {
 
     func times(_ words: String) -> Int { story.count { $0.hasPrefix(words) } }
 }
+
+/// A failed expectation prints what it looked at: without this the whole suite, from its connections to its logs.
+extension Wire: CustomReflectable {
+    var customMirror: Mirror { Mirror(self, children: ["situation": situation, "story": story.suffix(12)]) }
+
+    private var situation: String {
+        let roles = names.map { "\($0) \(node($0).role) \(node($0).state)" }
+        return "\((router?.record ?? proxyDisk)?.story ?? "no record") \(roles)"
+    }
+}
