@@ -33,9 +33,9 @@ UNIT := timeout 1800 $(SWIFT) test --scratch-path $(BUILD) --disable-xctest && \
 	timeout 300 python3 -m unittest discover --start-directory Tests/support
 LINT := scripts/lint.sh
 SIMULATE := $(BIN)/twinspace-sim
-# How many seeds `make sim` runs, and from which one on.
+# How many seeds `make sim` runs, and from which one on: 1, where SEED does not say it.
 SEEDS ?= 20000
-SEED ?= 1
+SEED ?=
 # A build of the simulator alone, with the bugs that it has to find.
 PLANTED := $(SWIFT) build --scratch-path $(BUILD)/planted $(RELEASE_FLAGS) -Xswiftc -DPLANTED_BUGS \
 	--product twinspace-sim && $(BUILD)/planted/release/twinspace-sim --planted all --seeds 2000
@@ -87,7 +87,7 @@ process-test: build  ## suites of real processes: kills, freezes, limits, bad in
 
 .PHONY: sim
 sim: build  ## SEEDS=20000 simulated suites with random faults, from SEED=1 on
-	$(SIMULATE) --seed $(SEED) --seeds $(SEEDS)
+	$(SIMULATE) --seed $(or $(SEED),1) --seeds $(SEEDS)
 
 .PHONY: planted-test
 planted-test: deps  ## bugs planted on purpose, each of which the simulator has to find
@@ -112,7 +112,6 @@ asan: deps  ## the unit tests under AddressSanitizer, optimized as they are ship
 
 # How many random pairs of pattern and subject, and from which seed (a random one where there is none).
 PAIRS ?= 1000000
-SEED ?=
 # How long libFuzzer runs. (SECONDS is a variable of bash.)
 SECONDS_TO_RUN ?= $(if $(filter command line,$(origin SECONDS)),$(SECONDS),600)
 
