@@ -175,8 +175,10 @@ package final class ServerHost {
         }
         journal.onDisk = { [unowned self] in happened(.disk($0)) }
         journal.onRead = { [unowned self] in happened(.journalRead($0, $1)) }
-        journal.onRewound = { [unowned self] in
+        journal.onRewound = { [unowned self, unowned journal] in
             if let position = $0?.position { becameDurable(position) }
+            // It may have come to nothing: then the log is what it was.
+            lastAppended = journal.writer.written
             replacing = nil
             happened(.rewound($0))
         }
