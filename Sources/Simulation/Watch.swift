@@ -213,7 +213,7 @@ package final class Watch {
         switch status {
         case .ok:
             acknowledge(key, router, world)
-            show(frame.payload, key, router, world)
+            show(frame, key, router, world)
         case .unknown:
             if !sentToServers.contains(key) {
                 violate("\(key.story) is said to be unknown, and was never sent to a server")
@@ -233,9 +233,13 @@ package final class Watch {
         }
     }
 
-    /// A first part of an answer may be cut anywhere behind its pairs; those that the simulation asks for come whole.
-    private func show(_ payload: ArraySlice<UInt8>, _ key: RequestKey, _ router: Router, _ world: World) {
-        guard let record = router.record, let answer = try? Answer(decoding: payload) else { return }
+    /// The first part of a long answer is no whole one; those that the simulation asks for are short.
+    private func show(_ frame: Frame, _ key: RequestKey, _ router: Router, _ world: World) {
+        guard let record = router.record, !frame.header.flags.contains(.more) else { return }
+        guard let answer = try? Answer(decoding: frame.payload) else {
+            violate("the answer to \(key.story) cannot be decoded")
+            return
+        }
         for pair in answer.pairs {
             guard let places = writings[pair.value], let position = present(places, record, world) else { continue }
             for member in lacking(position, record, world) {
