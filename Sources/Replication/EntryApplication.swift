@@ -34,9 +34,13 @@ extension ReplicatedState {
     private mutating func applyPairs(_ bytes: ArraySlice<UInt8>) -> Bool {
         bytes.withUnsafeBytes { bytes in
             guard let entry = PairEntry(bytes), isFollowed(by: entry.position) else { return false }
+            var ways = PackedMap.Ways()
             let isApplied = entry.forEachGroup { updates in
-                prefetch(updates, arePresent: updates.first?.replaces == true)
-                return updates.allSatisfy { apply($0, time: entry.time) }
+                prefetch(updates, arePresent: updates.first?.replaces == true, finding: &ways)
+                for (number, update) in updates.enumerated() {
+                    guard apply(update, along: ways[number], time: entry.time) else { return false }
+                }
+                return true
             }
             guard isApplied else { return false }
             finish(entry.position, time: entry.time)

@@ -38,14 +38,16 @@ extension Replica {
         var first = 0
         // What the answers depend on: the entry that is being made, once there is an update for it.
         var index = state.position.index
+        var ways = PackedMap.Ways()
         gathered.forEachGroup { begin, group in
             // The first one stands for all: groups are mostly of one kind.
-            state.prefetch(group, arePresent: gathered.items[begin].kind != .add)
+            state.prefetch(group, arePresent: gathered.items[begin].kind != .add, finding: &ways)
             for (number, item) in zip(begin..., group) {
+                let way = ways[number - begin]
                 let header = gathered.items[number].frame.header
                 if gathered.items[number].kind == .lookup {
-                    if lookUp(item.key, header, after: index) { continue }
-                } else if carryOut(item, time: time) {
+                    if lookUp(item.key, along: way, header, after: index) { continue }
+                } else if carryOut(item, along: way, time: time) {
                     index = state.position.index.next
                     respond(header, Replica.plainAnswer, flags: .first, after: index)
                     continue
@@ -62,17 +64,19 @@ extension Replica {
     }
 
     /// - Returns: false where the update may not be carried out, was before, or does not fit; nothing has been done then.
-    private mutating func carryOut(_ update: PackedPairUpdate, time: Int64) -> Bool {
+    private mutating func carryOut(_ update: PackedPairUpdate, along way: PackedMap.Way, time: Int64) -> Bool {
         guard active?.searches.isEmpty == true, active?.stopping == nil, disk == .well,
             state.sessions.isFresh(update.sequence, in: update.session)
         else { return false }
-        return state.apply(update, time: time)
+        return state.apply(update, along: way, time: time)
     }
 
     /// Answers a GET of one key.
     ///
     /// - Returns: false where it may not be answered yet, or at all; nothing has been done then.
-    private mutating func lookUp(_ key: UnsafeRawBufferPointer, _ request: Header, after index: LogIndex) -> Bool {
+    private mutating func lookUp(
+        _ key: UnsafeRawBufferPointer, along way: PackedMap.Way, _ request: Header, after index: LogIndex
+    ) -> Bool {
         guard let epoch = active?.epoch, active?.stopping == nil, active?.searches.isBusy(request.session) == false
         else { return false }
         let header = Header(response: .first, to: request, epoch: epoch)
@@ -80,7 +84,7 @@ extension Replica {
             let index = PlantedBug.readEarly.isOn ? .zero : index
         #endif
         active?.outbox.append(header, after: index) { payload in
-            let isFound = state.space.map.withValue(forKey: key) { value in
+            let isFound = state.space.map.withValue(forKey: key, along: way) { value in
                 // A dot does not match the end of a line.
                 guard !value[..<Tuple.joinedCount(ofPacked: value)].contains(UInt8(ascii: "\n")) else { return false }
                 Answer.encode(key: key, value: value, into: &payload)

@@ -16,6 +16,7 @@ extension PackedMap {
         let page = Page.make(count: 1, recordBytes: pair.size)
         page.view { $0.insert(key: pair.key, value: pair.value, at: 0) }
         root = Branch(leaf: page)
+        shape &+= 1
         count = 1
         byteCount = pair.key.count + pair.value.count
     }
@@ -99,6 +100,7 @@ extension PackedMap {
     mutating func appendLeaf(_ leaf: Page) {
         guard let root else {
             root = Branch(leaf: leaf)
+            shape &+= 1
             return
         }
         var path = Path(height: root.level)

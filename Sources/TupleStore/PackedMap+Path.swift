@@ -32,10 +32,14 @@ extension PackedMap {
     ///
     /// - Complexity: O(log `count`).
     @inline(__always)
-    func locate(_ key: UnsafeRawBufferPointer) -> Path? {
+    func locate(_ key: UnsafeRawBufferPointer, along way: Way = Way()) -> Path? {
         guard let root else { return nil }
         var path = Path(height: root.level)
-        let lowest = Branch.descend(from: root, to: key) { level, index in path[level] = index }
+        let lowest =
+            holds(way)
+            ? Branch.follow(way, from: root) { level, index in path[level] = index }
+            : Branch.descend(from: root, to: key) { level, index in path[level] = index }
+        assert(lowest.toOpaque() == Branch.descend(from: root, to: key) { _, _ in }.toOpaque(), "a way leads astray")
         lowest._withUnsafeGuaranteedRef { branch in
             let place = branch.leaf(path[1])._withUnsafeGuaranteedRef { $0.view { $0.lowerBound(key) } }
             path.slot = place.slot
@@ -46,12 +50,19 @@ extension PackedMap {
 
     /// The leaf that `key` belongs to, if the map has a root.
     @inline(__always)
-    func leaf(for key: UnsafeRawBufferPointer) -> Page? {
+    func leaf(for key: UnsafeRawBufferPointer, along way: Way = Way()) -> Page? {
         guard let root else { return nil }
         var last = 0
-        return Branch.descend(from: root, to: key) { _, index in last = index }
-            ._withUnsafeGuaranteedRef { $0.leaves[last] }
+        let lowest =
+            holds(way)
+            ? Branch.follow(way, from: root) { _, index in last = index }
+            : Branch.descend(from: root, to: key) { _, index in last = index }
+        return lowest._withUnsafeGuaranteedRef { $0.leaves[last] }
     }
+
+    /// Whether a way still leads where it did when it was found.
+    @inline(__always)
+    private func holds(_ way: Way) -> Bool { way.shape == shape && way.height > 0 }
 
     /// The branch of level 1 on `path`; it and all above it are copied before if snapshots share them. Not counted: it
     /// stays as long as the map's branches do.
@@ -81,8 +92,10 @@ extension PackedMap {
         }
     }
 
-    /// All branches on `path`, the root first; copied before if snapshots share them.
+    /// All branches on `path`, the root first, for changing which children they have; copied before if snapshots share
+    /// them.
     mutating func uniqueBranches(_ path: Path) -> [Branch] {
+        shape &+= 1
         var branches = [uniqueRoot()]
         while let last = branches.last, last.level > 1 { branches.append(last.uniqueBranch(path[last.level])) }
         return branches
@@ -113,6 +126,22 @@ extension PackedMap.Branch {
             }
             guard let below else { return branch }
             branch = below
+        }
+    }
+
+    /// The branch of level 1 that a way leads to, below `root`.
+    @inline(__always)
+    static func follow(
+        _ way: PackedMap.Way, from root: PackedMap.Branch, _ step: (_ level: Int, _ index: Int) -> Void
+    ) -> Unmanaged<PackedMap.Branch> {
+        var branch = Unmanaged.passUnretained(root)
+        var level = way.height
+        while true {
+            let index = way[level]
+            step(level, index)
+            if level == 1 { return branch }
+            branch = branch._withUnsafeGuaranteedRef { Unmanaged.passUnretained($0.branches[index]) }
+            level &-= 1
         }
     }
 

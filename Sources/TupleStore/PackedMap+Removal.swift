@@ -17,6 +17,7 @@ extension PackedMap {
     mutating func settle(_ path: Path) {
         if count == 0 {
             root = nil
+            shape &+= 1
         } else if settleLeaf(path) {
             joinUnderfull(uniqueBranches(path), path)
         }

@@ -13,6 +13,9 @@
 public struct PackedMap: Sendable {
     /// `nil` when the map is empty.
     var root: Branch?
+    /// Counts how often leaves or branches have come or gone. As long as it stays, a key's leaf is where it was, seen from the
+    /// root.
+    var shape: UInt32 = 0
 
     /// The number of pairs. - Complexity: O(1).
     public internal(set) var count = 0
@@ -33,9 +36,10 @@ public struct PackedMap: Sendable {
     ///
     /// - Complexity: O(log `count`).
     public func withValue<R, E: Error>(
-        forKey key: UnsafeRawBufferPointer, _ body: (_ value: UnsafeRawBufferPointer) throws(E) -> R
+        forKey key: UnsafeRawBufferPointer, along way: Way = Way(),
+        _ body: (_ value: UnsafeRawBufferPointer) throws(E) -> R
     ) throws(E) -> R? {
-        guard let leaf = leaf(for: key) else { return nil }
+        guard let leaf = leaf(for: key, along: way) else { return nil }
         return try leaf.view { (page) throws(E) -> R? in
             guard let slot = page.find(key) else { return nil }
             return try body(page.record(slot).value)
@@ -51,12 +55,15 @@ public struct PackedMap: Sendable {
 
     /// Inserts a pair unless there is one with `key`.
     ///
+    /// - Parameter way: what ``prefetch(_:arePresent:)`` has found for the key, if anything.
     /// - Returns: Whether it was inserted.
     /// - Complexity: O(log `count`).
     @discardableResult
-    public mutating func insert(key: UnsafeRawBufferPointer, value: UnsafeRawBufferPointer) -> Bool {
+    public mutating func insert(
+        key: UnsafeRawBufferPointer, value: UnsafeRawBufferPointer, along way: Way = Way()
+    ) -> Bool {
         let pair = Record(key: key, value: value)
-        guard let path = locate(key) else {
+        guard let path = locate(key, along: way) else {
             insertFirst(pair)
             return true
         }
@@ -71,16 +78,18 @@ public struct PackedMap: Sendable {
     /// - Complexity: O(log `count`).
     @discardableResult
     public mutating func replace(key: UnsafeRawBufferPointer, value: UnsafeRawBufferPointer) -> Bool {
-        replace(key: key, value: value) { _ in }
+        replace(key: key, value: value, along: Way()) { _ in }
     }
 
     /// Gives `key` another value if there is a pair with it, and returns the old one, or `nil` if there is no such
     /// pair.
     ///
     /// - Complexity: O(log `count`).
-    public mutating func replaceReturningOld(key: UnsafeRawBufferPointer, value: UnsafeRawBufferPointer) -> [UInt8]? {
+    public mutating func replaceReturningOld(
+        key: UnsafeRawBufferPointer, value: UnsafeRawBufferPointer, along way: Way = Way()
+    ) -> [UInt8]? {
         var old: [UInt8]?
-        _ = replace(key: key, value: value) { old = [UInt8]($0) }
+        _ = replace(key: key, value: value, along: way) { old = [UInt8]($0) }
         return old
     }
 
@@ -119,12 +128,17 @@ public struct PackedMap: Sendable {
     }
 
     /// Removes all pairs; their memory returns unless a snapshot shares it.
-    public mutating func removeAll() { self = PackedMap() }
+    public mutating func removeAll() {
+        let shape = shape &+ 1
+        self = PackedMap()
+        self.shape = shape
+    }
 
     private mutating func replace(
-        key: UnsafeRawBufferPointer, value: UnsafeRawBufferPointer, _ body: (UnsafeRawBufferPointer) -> Void
+        key: UnsafeRawBufferPointer, value: UnsafeRawBufferPointer, along way: Way,
+        _ body: (UnsafeRawBufferPointer) -> Void
     ) -> Bool {
-        guard let path = locate(key), path.found else { return false }
+        guard let path = locate(key, along: way), path.found else { return false }
         replace(Record(key: key, value: value), at: path, body)
         return true
     }

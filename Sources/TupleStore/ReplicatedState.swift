@@ -59,18 +59,22 @@ public struct ReplicatedState: Sendable {
     /// Has what requests about these keys are going to need of the space brought into the cache: for groups of about a
     /// dozen.
     ///
-    /// - Parameter arePresent: as for ``PackedMap/prefetch(_:arePresent:)``.
-    public func prefetch(_ requests: UnsafeBufferPointer<PackedPairUpdate>, arePresent: Bool) {
-        space.map.prefetch(requests.lazy.map(\.key), arePresent: arePresent)
+    /// - Parameters: as for ``PackedMap/prefetch(_:arePresent:finding:)``.
+    public func prefetch(
+        _ requests: UnsafeBufferPointer<PackedPairUpdate>, arePresent: Bool, finding ways: inout PackedMap.Ways
+    ) {
+        space.map.prefetch(requests.lazy.map(\.key), arePresent: arePresent, finding: &ways)
     }
 
     /// Applies one update of an entry of pairs. When all are applied, ``finish(_:time:)`` has to follow.
     ///
+    /// - Parameter way: to its key, as ``prefetch(_:arePresent:finding:)`` has found it.
     /// - Returns: false where the effect does not fit the space; nothing has changed then.
-    public mutating func apply(_ update: PackedPairUpdate, time: Int64) -> Bool {
+    public mutating func apply(_ update: PackedPairUpdate, along way: PackedMap.Way, time: Int64) -> Bool {
         let fits =
             update.replaces
-            ? space.replace(key: update.key, value: update.value) : space.add(key: update.key, value: update.value)
+            ? space.replace(key: update.key, value: update.value, along: way)
+            : space.add(key: update.key, value: update.value, along: way)
         guard fits else { return false }
         sessions.record([], of: update.sequence, in: update.session, lowWater: update.lowWater, at: time)
         return true

@@ -42,8 +42,10 @@ public struct Space: Sendable {
     /// Adds a pair of packed tuples where its key is absent.
     ///
     /// - Returns: whether it was.
-    mutating func add(key: UnsafeRawBufferPointer, value: UnsafeRawBufferPointer) -> Bool {
-        guard map.insert(key: key, value: value) else { return false }
+    mutating func add(
+        key: UnsafeRawBufferPointer, value: UnsafeRawBufferPointer, along way: PackedMap.Way = PackedMap.Way()
+    ) -> Bool {
+        guard map.insert(key: key, value: value, along: way) else { return false }
         digest.add(key: key, value: value)
         return true
     }
@@ -51,8 +53,10 @@ public struct Space: Sendable {
     /// Replaces the value of a packed key that is there.
     ///
     /// - Returns: whether it was.
-    mutating func replace(key: UnsafeRawBufferPointer, value: UnsafeRawBufferPointer) -> Bool {
-        guard let old = map.replaceReturningOld(key: key, value: value) else { return false }
+    mutating func replace(
+        key: UnsafeRawBufferPointer, value: UnsafeRawBufferPointer, along way: PackedMap.Way = PackedMap.Way()
+    ) -> Bool {
+        guard let old = map.replaceReturningOld(key: key, value: value, along: way) else { return false }
         old.withUnsafeBytes { digest.remove(key: key, value: $0) }
         digest.add(key: key, value: value)
         return true
