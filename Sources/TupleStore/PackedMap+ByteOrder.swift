@@ -42,6 +42,19 @@ extension PackedMap {
             return firstDifference(left, right, count: min(a.count, b.count))
         }
 
+        /// The first bytes of `key`, `length` of them but eight at most, as a big-endian number with zeros behind them.
+        @inline(__always)
+        static func prefixHead(of key: UnsafeRawBufferPointer, length: Int) -> UInt64 {
+            guard length > 0, let base = key.baseAddress else { return 0 }
+            if key.count >= 8 {
+                let word = UInt64(bigEndian: base.loadUnaligned(as: UInt64.self))
+                return length >= 8 ? word : word & ~(UInt64.max >> UInt64(8 &* length))
+            }
+            var head: UInt64 = 0
+            for index in 0..<min(length, key.count) { head |= UInt64(key[index]) << UInt64(56 &- 8 &* index) }
+            return head
+        }
+
         /// The four bytes of `key` from `start` on as a big-endian number, missing ones taken as zero.
         ///
         /// Among keys that agree in their first `start` bytes, a smaller head means a smaller key; equal heads decide

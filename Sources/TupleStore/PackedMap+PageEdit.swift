@@ -37,7 +37,7 @@ extension PackedMap.PageView {
             slot &+= 1
         }
         header.pointee.count = UInt32(slot)
-        header.pointee.prefixLength = UInt32(prefixLength)
+        setPrefix(prefixLength, of: first.key)
         header.pointee.recordStart = UInt32(start)
         header.pointee.recordBytes = UInt32(capacity &- start)
     }
@@ -66,7 +66,7 @@ extension PackedMap.PageView {
         header.pointee.recordBytes &-= UInt32(size)
         if count == 0 {
             header.pointee.recordStart = header.pointee.capacity
-            header.pointee.prefixLength = 0
+            setPrefix(0, of: UnsafeRawBufferPointer(start: nil, count: 0))
         } else if start == recordStart {
             header.pointee.recordStart &+= UInt32(size)
         }
@@ -82,11 +82,18 @@ extension PackedMap.PageView {
     /// Sets the prefix to all that the first and the last key share, and the heads accordingly.
     func rebuildHeads() {
         guard count > 0 else {
-            header.pointee.prefixLength = 0
+            setPrefix(0, of: UnsafeRawBufferPointer(start: nil, count: 0))
             return
         }
-        header.pointee.prefixLength = UInt32(PackedMap.ByteOrder.commonPrefix(key(0), key(count &- 1)))
+        setPrefix(PackedMap.ByteOrder.commonPrefix(key(0), key(count &- 1)), of: key(0))
         resetHeads()
+    }
+
+    /// All keys have the first `length` bytes of `key` in common.
+    @inline(__always)
+    private func setPrefix(_ length: Int, of key: UnsafeRawBufferPointer) {
+        header.pointee.prefixLength = UInt32(length)
+        header.pointee.prefixHead = PackedMap.ByteOrder.prefixHead(of: key, length: length)
     }
 
     /// Shortens the prefix to what `key`, about to become `slot`, shares. Only a new first or last key can do so: one
@@ -95,12 +102,12 @@ extension PackedMap.PageView {
     private func narrowPrefix(for key: UnsafeRawBufferPointer, at slot: Int) {
         let count = count
         if count == 0 {
-            header.pointee.prefixLength = UInt32(key.count)
+            setPrefix(key.count, of: key)
         } else if slot == 0 || slot == count {
             let prefix = UnsafeRawBufferPointer(rebasing: self.key(0)[..<prefixLength])
             let common = PackedMap.ByteOrder.commonPrefix(key, prefix)
             guard common < prefixLength else { return }
-            header.pointee.prefixLength = UInt32(common)
+            setPrefix(common, of: key)
             resetHeads()
         }
     }

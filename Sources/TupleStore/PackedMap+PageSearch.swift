@@ -23,6 +23,13 @@ extension PackedMap.PageView {
     func lowerBound(_ key: UnsafeRawBufferPointer) -> Place {
         let prefixLength = prefixLength
         if prefixLength > 0, count > 0 {
+            if key.count >= 8 {
+                let head = PackedMap.ByteOrder.prefixHead(of: key, length: prefixLength)
+                if head != header.pointee.prefixHead {
+                    return Place(slot: head < header.pointee.prefixHead ? 0 : count, found: false)
+                }
+                if prefixLength <= 8 { return searchBehindPrefix(key) }
+            }
             let prefix = UnsafeRawBufferPointer(rebasing: self.key(0)[..<prefixLength])
             let common = PackedMap.ByteOrder.commonPrefix(key, prefix)
             if common < prefixLength {

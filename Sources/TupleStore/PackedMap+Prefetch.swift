@@ -95,7 +95,7 @@ extension PackedMap.Page {
     fileprivate func prefetchRecords(_ key: UnsafeRawBufferPointer, isPresent: Bool) {
         view { page in
             guard page.count > 0 else { return }
-            twinspace_prefetch(page.base + page.offset(0), 1)
+            if page.prefixLength > 8 { twinspace_prefetch(page.base + page.offset(0), 1) }
             twinspace_prefetch(page.base + max(0, page.recordStart &- 64), 64)
             if isPresent, let slot = page.likelySlot(key) {
                 twinspace_prefetch(page.base + page.offset(slot), 64)
