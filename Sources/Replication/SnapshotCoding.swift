@@ -21,7 +21,7 @@ public struct SnapshotEncoder: Sendable {
 
     public init(_ state: ReplicatedState) {
         self.state = state
-        sessions = state.sessions.sessions.keys.sorted()[...]
+        sessions = state.sessions.ids[...]
         #if PLANTED_BUGS
             if PlantedBug.forgetSessions.isOn { sessions = [] }
         #endif
@@ -79,7 +79,7 @@ public struct SnapshotEncoder: Sendable {
 
     /// Writes as many of the session's outcomes as fit; one with many is written in several records.
     private mutating func encode(_ id: SessionID, _ writer: inout ByteWriter) {
-        guard let session = state.sessions.sessions[id] else {
+        guard let session = state.sessions[id] else {
             sessions.removeFirst()
             return
         }
@@ -191,6 +191,7 @@ public struct SnapshotDecoder: Sendable {
 
     private mutating func decodeSession(_ reader: inout ByteReader) throws(DecodingError) {
         let id = SessionID(try reader.fixed64())
+        guard id != .none else { throw .invalid("session") }
         let lastUsed = try reader.signed64()
         let lowWater = RequestSequence(try reader.fixed64())
         var session = sessions[id] ?? Sessions.Session(lastUsed: lastUsed, lowWater: lowWater)

@@ -218,7 +218,7 @@ package final class Run {
             if other.state.space.digest != first.state.space.digest {
                 world.violate("the copies of \(world.servers[0].machine) and \(server.machine) differ at the end")
             }
-            if other.state.sessions.sessions != first.state.sessions.sessions {
+            if other.state.sessions != first.state.sessions {
                 world.violate("the sessions of \(world.servers[0].machine) and \(server.machine) differ at the end")
             }
         }

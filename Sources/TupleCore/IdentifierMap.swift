@@ -1,25 +1,43 @@
-/// Values by numbers that this process hands out itself, one after the other: a dictionary without the cost of a hash that
-/// withstands chosen keys. A number is never 0.
+/// Values by numbers: a dictionary without the cost of its hash. A number is never 0.
 ///
-/// Open addressing with linear probing; numbers in a row get places in a row. At most half of the places are taken.
+/// Open addressing with linear probing. Numbers that this process hands out itself, one after the other, get places in a
+/// row; such as others choose are scattered, by a multiplication with a secret. At most half of the places are taken.
 public struct IdentifierMap<Value> {
     @usableFromInline var keys: [UInt64]
     @usableFromInline var values: [Value?]
     public private(set) var count = 0
+    /// Odd, so that no two numbers become one; 1 leaves them in their order.
+    @usableFromInline let multiplier: UInt64
 
-    public init() {
+    /// For numbers that are handed out in order.
+    public init() { self.init(multiplier: 1) }
+
+    private init(multiplier: UInt64) {
+        self.multiplier = multiplier
         keys = [UInt64](repeating: 0, count: 16)
         values = [Value?](repeating: nil, count: 16)
     }
 
+    /// For numbers that others choose. The secret is the one that the standard library's dictionaries have in this process.
+    public static var scattering: IdentifierMap {
+        IdentifierMap(multiplier: UInt64(truncatingIfNeeded: 0.hashValue) | 1)
+    }
+
     @inlinable var mask: Int { keys.count - 1 }
+
+    /// Where a number would best be.
+    @inlinable
+    func home(of key: UInt64) -> Int {
+        let product = key &* multiplier
+        return Int(truncatingIfNeeded: product ^ product >> 32) & mask
+    }
 
     /// The place of a number's value, for ``subscript(at:)``; it stays until something is added or removed.
     ///
-    /// - Complexity: O(1) for numbers that were handed out in order.
+    /// - Complexity: O(1).
     @inlinable
     public func place(of key: UInt64) -> Int? {
-        var place = Int(truncatingIfNeeded: key) & mask
+        var place = home(of: key)
         while true {
             let found = keys[place]
             if found == key { return key == 0 ? nil : place }
@@ -59,7 +77,7 @@ public struct IdentifierMap<Value> {
             return
         }
         if (count + 1) * 2 > keys.count { grow() }
-        var place = Int(truncatingIfNeeded: key) & mask
+        var place = home(of: key)
         while keys[place] != 0 { place = (place + 1) & mask }
         keys[place] = key
         values[place] = value
@@ -74,7 +92,7 @@ public struct IdentifierMap<Value> {
         // What follows moves up where it may, so that no search ends at the hole too early.
         var next = (hole + 1) & mask
         while keys[next] != 0 {
-            let home = Int(truncatingIfNeeded: keys[next]) & mask
+            let home = home(of: keys[next])
             if (next - home) & mask >= (next - hole) & mask {
                 keys[hole] = keys[next]
                 values.swapAt(hole, next)
@@ -92,7 +110,7 @@ public struct IdentifierMap<Value> {
         keys = [UInt64](repeating: 0, count: old.keys.count * 2)
         values = [Value?](repeating: nil, count: old.keys.count * 2)
         count = 0
-        for (key, value) in old.all { insert(value, for: key) }
+        old.forEach { key, value in insert(value, for: key) }
     }
 
     /// Everything, by ascending number.
@@ -101,11 +119,26 @@ public struct IdentifierMap<Value> {
     public var all: [(key: UInt64, value: Value)] {
         var all: [(key: UInt64, value: Value)] = []
         all.reserveCapacity(count)
-        for (place, key) in keys.enumerated() where key != 0 {
-            if let value = values[place] { all.append((key, value)) }
-        }
+        forEach { all.append(($0, $1)) }
         return all.sorted { $0.key < $1.key }
+    }
+
+    /// Everything, in any order.
+    public func forEach(_ body: (_ key: UInt64, _ value: Value) -> Void) {
+        for (place, key) in keys.enumerated() where key != 0 {
+            if let value = values[place] { body(key, value) }
+        }
     }
 }
 
 extension IdentifierMap: Sendable where Value: Sendable {}
+
+extension IdentifierMap: Equatable where Value: Equatable {
+    /// Whether both have the same values by the same numbers.
+    public static func == (a: IdentifierMap, b: IdentifierMap) -> Bool {
+        guard a.count == b.count else { return false }
+        var isSame = true
+        a.forEach { key, value in if b[key] != value { isSame = false } }
+        return isSame
+    }
+}

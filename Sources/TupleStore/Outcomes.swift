@@ -4,35 +4,37 @@ public import TupleCore
 ///
 /// They are in the order of their sequences, which is nearly always the order in which they come and go.
 public struct Outcomes: Hashable, Sendable {
-    private struct Kept: Hashable, Sendable {
-        var sequence: RequestSequence
-        var outcome: [UInt8]
-    }
-
-    private var kept: [Kept] = []
+    private var kept: [RequestSequence] = []
     /// What is before this is forgotten.
     private var begin = 0
+    /// Of those of `kept`, the few outcomes that are not empty.
+    private var answers: [RequestSequence: [UInt8]] = [:]
 
     public init() {}
 
     public var count: Int { kept.count - begin }
     /// The sequences, ascending.
-    public var sequences: [RequestSequence] { kept[begin...].map(\.sequence) }
+    public var sequences: [RequestSequence] { [RequestSequence](kept[begin...]) }
 
     /// - Complexity: O(log *n*).
     public subscript(sequence: RequestSequence) -> [UInt8]? {
+        contain(sequence) ? answers[sequence] ?? [] : nil
+    }
+
+    /// - Complexity: O(log *n*).
+    public func contain(_ sequence: RequestSequence) -> Bool {
         let place = place(of: sequence)
-        return place < kept.count && kept[place].sequence == sequence ? kept[place].outcome : nil
+        return place < kept.count && kept[place] == sequence
     }
 
     /// Where the sequence is, or belongs.
     private func place(of sequence: RequestSequence) -> Int {
-        guard let last = kept.last, begin < kept.count, last.sequence >= sequence else { return kept.count }
+        guard let last = kept.last, begin < kept.count, last >= sequence else { return kept.count }
         var low = begin
         var high = kept.count - 1
         while low < high {
             let middle = (low + high) / 2
-            if kept[middle].sequence < sequence { low = middle + 1 } else { high = middle }
+            if kept[middle] < sequence { low = middle + 1 } else { high = middle }
         }
         return low
     }
@@ -40,30 +42,29 @@ public struct Outcomes: Hashable, Sendable {
     mutating func set(_ outcome: [UInt8], for sequence: RequestSequence) {
         let place = place(of: sequence)
         if place == kept.count {
-            kept.append(Kept(sequence: sequence, outcome: outcome))
-        } else if kept[place].sequence == sequence {
-            kept[place].outcome = outcome
-        } else {
-            kept.insert(Kept(sequence: sequence, outcome: outcome), at: place)
+            kept.append(sequence)
+        } else if kept[place] != sequence {
+            kept.insert(sequence, at: place)
         }
+        if !outcome.isEmpty || !answers.isEmpty { answers[sequence] = outcome.isEmpty ? nil : outcome }
     }
 
     mutating func forget(below lowWater: RequestSequence) {
-        while begin < kept.count, kept[begin].sequence < lowWater { drop() }
+        while begin < kept.count, kept[begin] < lowWater { drop() }
         tidy()
     }
 
     /// - Returns: the sequence whose outcome is forgotten.
     mutating func forgetFirst() -> RequestSequence? {
         guard begin < kept.count else { return nil }
-        let first = kept[begin].sequence
+        let first = kept[begin]
         drop()
         tidy()
         return first
     }
 
     private mutating func drop() {
-        if !kept[begin].outcome.isEmpty { kept[begin].outcome = [] }
+        if !answers.isEmpty { answers[kept[begin]] = nil }
         begin += 1
     }
 
@@ -77,6 +78,12 @@ public struct Outcomes: Hashable, Sendable {
         }
     }
 
-    public static func == (a: Outcomes, b: Outcomes) -> Bool { a.kept[a.begin...] == b.kept[b.begin...] }
-    public func hash(into hasher: inout Hasher) { hasher.combine(kept[begin...]) }
+    public static func == (a: Outcomes, b: Outcomes) -> Bool {
+        a.kept[a.begin...] == b.kept[b.begin...] && a.answers == b.answers
+    }
+
+    public func hash(into hasher: inout Hasher) {
+        hasher.combine(kept[begin...])
+        hasher.combine(answers)
+    }
 }

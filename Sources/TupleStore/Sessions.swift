@@ -4,7 +4,7 @@ public import TupleCore
 ///
 /// It is part of the replicated state: it changes by log entries alone, at the times that they carry, so every copy
 /// remembers and forgets the same.
-public struct Sessions: Sendable {
+public struct Sessions: Equatable, Sendable {
     /// One client's session.
     public struct Session: Hashable, Sendable {
         /// The logged time of its last update, in milliseconds since 1970.
@@ -44,16 +44,27 @@ public struct Sessions: Sendable {
     /// How often, by logged time, idle sessions are looked for.
     static let sweepMilliseconds: Int64 = 10 * 1_000
 
-    public private(set) var sessions: [SessionID: Session] = [:]
+    /// By the sessions' numbers. Clients draw them, so they are scattered.
+    private var table = IdentifierMap<Session>.scattering
     public private(set) var lastSweep: Int64 = 0
 
     public init() {}
 
     /// Restores what a snapshot carries.
+    ///
+    /// - Precondition: ``SessionID/none`` is not among them.
     public init(sessions: [SessionID: Session], lastSweep: Int64) {
-        self.sessions = sessions
+        for (id, session) in sessions { table[id.number] = session }
         self.lastSweep = lastSweep
     }
+
+    /// How many sessions are remembered.
+    public var count: Int { table.count }
+
+    /// The sessions that are remembered, ascending. - Complexity: O(*n* log *n*).
+    public var ids: [SessionID] { table.all.map { SessionID($0.key) } }
+
+    public subscript(id: SessionID) -> Session? { table[id.number] }
 
     /// What is known of a request.
     public enum Standing: Hashable, Sendable {
@@ -66,14 +77,15 @@ public struct Sessions: Sendable {
     }
 
     public func standing(of sequence: RequestSequence, in id: SessionID) -> Standing {
-        guard id != .none, let session = sessions[id] else { return .fresh }
-        if let outcome = session.outcomes[sequence] { return .done(outcome) }
-        return sequence < session.lowWater ? .forgotten : .fresh
+        guard id != .none, let place = table.place(of: id.number) else { return .fresh }
+        if let outcome = table[at: place].outcomes[sequence] { return .done(outcome) }
+        return sequence < table[at: place].lowWater ? .forgotten : .fresh
     }
 
     /// Whether a request was not carried out, as far as is known.
     public func isFresh(_ sequence: RequestSequence, in id: SessionID) -> Bool {
-        if case .fresh = standing(of: sequence, in: id) { true } else { false }
+        guard id != .none, let place = table.place(of: id.number) else { return true }
+        return sequence >= table[at: place].lowWater && !table[at: place].outcomes.contain(sequence)
     }
 
     /// What was carried out after this logged time is remembered; what was carried out before may be forgotten.
@@ -85,8 +97,10 @@ public struct Sessions: Sendable {
     /// - Complexity: O(1), unless there are nearly ``Limits/maximumSessions``; then O(*n*).
     public var horizon: Int64 {
         let swept = lastSweep - Sessions.idleMilliseconds
-        guard sessions.count >= Limits.maximumSessions - Limits.maximumSessions / 16 else { return swept }
-        return max(swept, sessions.values.lazy.map(\.lastUsed).min() ?? swept)
+        guard count >= Limits.maximumSessions - Limits.maximumSessions / 16 else { return swept }
+        var oldest = Int64.max
+        table.forEach { oldest = min(oldest, $1.lastUsed) }
+        return max(swept, oldest)
     }
 
     /// Remembers an update's outcome.
@@ -98,21 +112,27 @@ public struct Sessions: Sendable {
         _ outcome: [UInt8], of sequence: RequestSequence, in id: SessionID, lowWater: RequestSequence, at time: Int64
     ) {
         if time - lastSweep >= Sessions.sweepMilliseconds { sweep(at: time) }
-        guard id != .none, sessions[id]?.record(sequence, outcome, lowWater: lowWater, at: time) == nil else { return }
+        guard id != .none else { return }
+        if let place = table.place(of: id.number) {
+            table[at: place].record(sequence, outcome, lowWater: lowWater, at: time)
+            return
+        }
         var session = Session(lastUsed: time, lowWater: RequestSequence(0))
         session.record(sequence, outcome, lowWater: lowWater, at: time)
-        sessions[id] = session
-        if sessions.count > Limits.maximumSessions { forgetLeastRecentlyUsed() }
+        table[id.number] = session
+        if count > Limits.maximumSessions { forgetLeastRecentlyUsed() }
     }
 
     private mutating func sweep(at time: Int64) {
         lastSweep = time
-        sessions = sessions.filter { time - $0.value.lastUsed < Sessions.idleMilliseconds }
+        var idle: [UInt64] = []
+        table.forEach { if time - $1.lastUsed >= Sessions.idleMilliseconds { idle.append($0) } }
+        for number in idle { table[number] = nil }
     }
 
     /// Forgets a sixteenth of all sessions at once, so that the search for them is paid for by many.
     private mutating func forgetLeastRecentlyUsed() {
-        let byAge = sessions.map { ($0.value.lastUsed, $0.key) }.sorted { $0 < $1 }
-        for (_, id) in byAge.prefix(Limits.maximumSessions / 16) { sessions[id] = nil }
+        let byAge = table.all.map { ($0.value.lastUsed, $0.key) }.sorted { $0 < $1 }
+        for (_, number) in byAge.prefix(Limits.maximumSessions / 16) { table[number] = nil }
     }
 }

@@ -8,8 +8,8 @@ import Testing
     @Test func itHoldsWhatADictionaryHolds() {
         var random = SeededRandom()
         let seed = random.seed
-        for _ in 0..<40 {
-            var map = IdentifierMap<Int>()
+        for round in 0..<40 {
+            var map = round % 2 == 0 ? IdentifierMap<Int>() : .scattering
             var model: [UInt64: Int] = [:]
             let step = random.below(2) == 0 ? 1 : 16
             for turn in 0..<400 {
@@ -30,6 +30,19 @@ import Testing
             #expect(map.all.map(\.key) == model.keys.sorted(), "seed \(seed)")
             #expect(map.all.map(\.value) == model.sorted { $0.key < $1.key }.map(\.value), "seed \(seed)")
             #expect(map[0] == nil && map[1 << 60] == nil)
+            var again = IdentifierMap<Int>()
+            for (key, value) in model { again[key] = value }
+            #expect(again == map, "seed \(seed)")
+            again[1 << 60] = 1
+            #expect(again != map, "seed \(seed)")
         }
+    }
+
+    /// Numbers that differ in their high bits only would all share a place if they were taken as they are.
+    @Test func whatOthersChooseIsScattered() {
+        var map = IdentifierMap<Int>.scattering
+        for number in 1...4_096 { map[UInt64(number) << 40] = number }
+        let homes = Set((1...4_096).map { map.home(of: UInt64($0) << 40) })
+        #expect(homes.count > 1_024)
     }
 }

@@ -76,6 +76,6 @@ import TupleCore
         }
         #expect(first.space.pairs == second.space.pairs, "seed \(seed)")
         #expect(first.space.digest == second.space.digest, "seed \(seed)")
-        #expect(first.sessions.sessions == second.sessions.sessions, "seed \(seed)")
+        #expect(first.sessions == second.sessions, "seed \(seed)")
     }
 }

@@ -30,7 +30,7 @@ import TupleCore
     @Test func withoutASessionNothingIsRemembered() {
         var sessions = Sessions()
         sessions.record(update(0, 1, outcome: [1]), at: 100)
-        #expect(sessions.sessions.isEmpty)
+        #expect(sessions.count == 0)
         #expect(standing(sessions, 0, 1) == .fresh)
     }
 
@@ -38,7 +38,7 @@ import TupleCore
         var sessions = Sessions()
         for sequence in 1...5 { sessions.record(update(7, UInt64(sequence)), at: 100) }
         sessions.record(update(7, 6, lowWater: 4), at: 100)
-        #expect(sessions.sessions[SessionID(7)]?.outcomes.count == 3)
+        #expect(sessions[SessionID(7)]?.outcomes.count == 3)
         #expect(standing(sessions, 7, 3) == .forgotten)
         #expect(standing(sessions, 7, 4) == .done([]))
         sessions.record(update(7, 7, lowWater: 2), at: 100)
@@ -72,7 +72,7 @@ import TupleCore
         var sessions = Sessions()
         let count = UInt64(Limits.maximumOutcomesPerSession)
         for sequence in 1...(count + 3) { sessions.record(update(7, sequence), at: 100) }
-        #expect(sessions.sessions[SessionID(7)]?.outcomes.count == Int(count))
+        #expect(sessions[SessionID(7)]?.outcomes.count == Int(count))
         #expect(standing(sessions, 7, 3) == .forgotten)
         #expect(standing(sessions, 7, 4) == .done([]))
     }
@@ -81,9 +81,9 @@ import TupleCore
         var sessions = Sessions()
         let count = UInt64(Limits.maximumSessions)
         for id in 1...count { sessions.record(update(id, 1), at: Int64(id)) }
-        #expect(sessions.sessions.count == Int(count))
+        #expect(sessions.count == Int(count))
         sessions.record(update(count + 1, 1), at: Int64(count + 1))
-        #expect(sessions.sessions.count <= Int(count))
+        #expect(sessions.count <= Int(count))
         #expect(standing(sessions, 1, 1) == .fresh)
         #expect(standing(sessions, count, 1) == .done([]))
         #expect(standing(sessions, count + 1, 1) == .done([]))
@@ -106,7 +106,7 @@ import TupleCore
             sessions.record(update(id, UInt64(step + 1), lowWater: UInt64(step + 1)), at: time)
             known[SessionID(id)] = time
             guard step % 1_000 == 0 else { continue }
-            for (id, used) in known where sessions.sessions[id] == nil {
+            for (id, used) in known where sessions[id] == nil {
                 forgotten = max(forgotten, used)
                 known[id] = nil
             }
