@@ -118,6 +118,9 @@ extension PackedMap.Branch {
         let isRight = (right ?? -1) >= (left ?? -1)
         let first = isRight ? index : index - 1
         let hasRoom = max(left ?? 0, right ?? 0) >= PackedMap.Branch.worthwhileRoom
+        // Their records are read in the order of their keys, which is none in memory.
+        leaf(first)._withUnsafeGuaranteedRef { $0.prefetchPairs() }
+        leaf(first + 1)._withUnsafeGuaranteedRef { $0.prefetchPairs() }
         let pieces = leaves[first].view { one in
             leaves[first + 1].view { two in
                 let division =

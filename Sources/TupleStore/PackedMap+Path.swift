@@ -33,8 +33,8 @@ extension PackedMap {
     /// - Complexity: O(log `count`).
     @inline(__always)
     func locate(_ key: UnsafeRawBufferPointer, along way: Way = Way()) -> Path? {
-        guard let root else { return nil }
-        var path = Path(height: root.level)
+        guard let root = uncountedRoot else { return nil }
+        var path = Path(height: root._withUnsafeGuaranteedRef { $0.level })
         let lowest =
             holds(way)
             ? Branch.follow(way, from: root) { level, index in path[level] = index }
@@ -51,7 +51,7 @@ extension PackedMap {
     /// The leaf that `key` belongs to, if the map has a root.
     @inline(__always)
     func leaf(for key: UnsafeRawBufferPointer, along way: Way = Way()) -> Page? {
-        guard let root else { return nil }
+        guard let root = uncountedRoot else { return nil }
         var last = 0
         let lowest =
             holds(way)
@@ -59,6 +59,10 @@ extension PackedMap {
             : Branch.descend(from: root, to: key) { _, index in last = index }
         return lowest._withUnsafeGuaranteedRef { $0.leaves[last] }
     }
+
+    /// The root, not counted.
+    @inline(__always)
+    var uncountedRoot: Unmanaged<Branch>? { root.map { Unmanaged.passUnretained($0) } }
 
     /// Whether a way still leads where it did when it was found.
     @inline(__always)
@@ -69,8 +73,7 @@ extension PackedMap {
     @inline(__always)
     mutating func uniqueParent(_ path: Path) -> Unmanaged<Branch> {
         if !isKnownUniquelyReferenced(&root), let shared = root { root = shared.copy() }
-        guard let root else { preconditionFailure("a path leads into an empty PackedMap") }
-        var branch = Unmanaged.passUnretained(root)
+        guard var branch = uncountedRoot else { preconditionFailure("a path leads into an empty PackedMap") }
         while true {
             let below = branch._withUnsafeGuaranteedRef { branch -> Unmanaged<Branch>? in
                 guard branch.level > 1 else { return nil }
@@ -115,9 +118,9 @@ extension PackedMap.Branch {
     /// The branch of level 1 that `key` belongs to, below `root`; each step is told: the level, and the child taken there.
     @inline(__always)
     static func descend(
-        from root: PackedMap.Branch, to key: UnsafeRawBufferPointer, _ step: (_ level: Int, _ index: Int) -> Void
+        from root: Unmanaged<PackedMap.Branch>, to key: UnsafeRawBufferPointer, _ step: (_ level: Int, _ index: Int) -> Void
     ) -> Unmanaged<PackedMap.Branch> {
-        var branch = Unmanaged.passUnretained(root)
+        var branch = root
         while true {
             let below = branch._withUnsafeGuaranteedRef { branch -> Unmanaged<PackedMap.Branch>? in
                 let index = branch.childIndex(key)
@@ -132,9 +135,9 @@ extension PackedMap.Branch {
     /// The branch of level 1 that a way leads to, below `root`.
     @inline(__always)
     static func follow(
-        _ way: PackedMap.Way, from root: PackedMap.Branch, _ step: (_ level: Int, _ index: Int) -> Void
+        _ way: PackedMap.Way, from root: Unmanaged<PackedMap.Branch>, _ step: (_ level: Int, _ index: Int) -> Void
     ) -> Unmanaged<PackedMap.Branch> {
-        var branch = Unmanaged.passUnretained(root)
+        var branch = root
         var level = way.height
         while true {
             let index = way[level]

@@ -57,11 +57,12 @@ extension PackedMap {
     public func prefetch(
         _ keys: some Collection<UnsafeRawBufferPointer>, arePresent: Bool, finding ways: inout Ways
     ) {
-        guard let root else { return }
+        guard let root = uncountedRoot else { return }
+        let height = root._withUnsafeGuaranteedRef { $0.level }
         withUnsafeTemporaryAllocation(of: UnsafeRawPointer.self, capacity: keys.count) { leaves in
             var count = 0
             for key in keys {
-                var way = Way(height: root.level, shape: shape)
+                var way = Way(height: height, shape: shape)
                 var last = 0
                 let branch = Branch.descend(from: root, to: key) { level, index in
                     way[level] = index
