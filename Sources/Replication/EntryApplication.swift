@@ -36,7 +36,7 @@ extension ReplicatedState {
             guard let entry = PairEntry(bytes), isFollowed(by: entry.position) else { return false }
             var ways = PackedMap.Ways()
             let isApplied = entry.forEachGroup { updates in
-                prefetch(updates, arePresent: updates.first?.replaces == true, finding: &ways)
+                prefetch(updates, finding: &ways)
                 for (number, update) in updates.enumerated() {
                     guard apply(update, along: ways[number], time: entry.time) else { return false }
                 }

@@ -40,8 +40,7 @@ extension Replica {
         var index = state.position.index
         var ways = PackedMap.Ways()
         gathered.forEachGroup { begin, group in
-            // The first one stands for all: groups are mostly of one kind.
-            state.prefetch(group, arePresent: gathered.items[begin].kind != .add, finding: &ways)
+            state.prefetch(group, finding: &ways)
             for (number, item) in zip(begin..., group) {
                 let way = ways[number - begin]
                 let header = gathered.items[number].frame.header

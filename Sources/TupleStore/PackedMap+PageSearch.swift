@@ -59,12 +59,23 @@ extension PackedMap.PageView {
         return searchAmongEqualHeads(key, head, from: low &+ 1)
     }
 
-    /// The slot of `key` for all that the heads tell; nil where they tell that there is none.
-    func likelySlot(_ key: UnsafeRawBufferPointer) -> Int? {
-        guard key.count >= prefixLength else { return nil }
+    /// The slot of `key`, or where it would have to be inserted, for all that the heads tell.
+    @inline(__always)
+    func likelySlot(_ key: UnsafeRawBufferPointer) -> Int {
+        firstSlot(notBelow: PackedMap.ByteOrder.head(of: key, from: min(prefixLength, key.count)))
+    }
+
+    /// The same as ``lowerBound(_:)``, which is looked for only where `slot` is not it.
+    @inline(__always)
+    func lowerBound(_ key: UnsafeRawBufferPointer, perhaps slot: Int) -> Place {
+        guard slot <= count, prefixLength <= 8, key.count >= 8,
+            PackedMap.ByteOrder.prefixHead(of: key, length: prefixLength) == header.pointee.prefixHead
+        else { return lowerBound(key) }
         let head = PackedMap.ByteOrder.head(of: key, from: prefixLength)
-        let slot = firstSlot(notBelow: head)
-        return slot < count && self.head(slot) == head ? slot : nil
+        guard slot == 0 || self.head(slot &- 1) < head else { return lowerBound(key) }
+        if slot == count || self.head(slot) > head { return Place(slot: slot, found: false) }
+        guard self.head(slot) == head, PackedMap.ByteOrder.compare(key, self.key(slot)) == 0 else { return lowerBound(key) }
+        return Place(slot: slot, found: true)
     }
 
     /// The first slot whose head is not below `head`.

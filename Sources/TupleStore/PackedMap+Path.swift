@@ -34,16 +34,21 @@ extension PackedMap {
     @inline(__always)
     func locate(_ key: UnsafeRawBufferPointer, along way: Way = Way()) -> Path? {
         guard let root = uncountedRoot else { return nil }
+        let isKnown = holds(way)
         var path = Path(height: root._withUnsafeGuaranteedRef { $0.level })
         let lowest =
-            holds(way)
+            isKnown
             ? Branch.follow(way, from: root) { level, index in path[level] = index }
             : Branch.descend(from: root, to: key) { level, index in path[level] = index }
         assert(lowest.toOpaque() == Branch.descend(from: root, to: key) { _, _ in }.toOpaque(), "a way leads astray")
         lowest._withUnsafeGuaranteedRef { branch in
-            let place = branch.leaf(path[1])._withUnsafeGuaranteedRef { $0.view { $0.lowerBound(key) } }
-            path.slot = place.slot
-            path.found = place.found
+            branch.leaf(path[1])._withUnsafeGuaranteedRef { leaf in
+                leaf.view { page in
+                    let place = isKnown ? page.lowerBound(key, perhaps: Int(way.slot)) : page.lowerBound(key)
+                    path.slot = place.slot
+                    path.found = place.found
+                }
+            }
         }
         return path
     }
@@ -138,7 +143,7 @@ extension PackedMap.Branch {
         _ way: PackedMap.Way, from root: Unmanaged<PackedMap.Branch>, _ step: (_ level: Int, _ index: Int) -> Void
     ) -> Unmanaged<PackedMap.Branch> {
         var branch = root
-        var level = way.height
+        var level = Int(way.height)
         while true {
             let index = way[level]
             step(level, index)

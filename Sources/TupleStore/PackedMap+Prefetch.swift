@@ -3,7 +3,8 @@ import CMemory
 // Of a large map nearly every leaf that an update needs is in memory only. Told of a group of keys before, the processor
 // fetches their leaves side by side instead of one after the other.
 extension PackedMap {
-    /// Which child to take at each level to come to the leaf that a key belongs to, as long as the map keeps its shape.
+    /// Where a key belongs: which child to take at each level, as long as the map keeps its shape, and which slot of the leaf,
+    /// if nothing has come or gone there.
     ///
     /// For the map that it was found in; a copy of that map which has changed since is another one.
     public struct Way: Sendable {
@@ -11,96 +12,124 @@ extension PackedMap {
         fileprivate static let maximumHeight = 6
 
         private var indices = InlineArray<6, UInt16>(repeating: 0)
+        /// Where the search in the leaf ended.
+        fileprivate(set) var slot: UInt16 = 0
         /// The level of the root; 0 where no way is known.
-        private(set) var height = 0
-        let shape: UInt32
+        fileprivate(set) var height: UInt16 = 0
+        fileprivate(set) var shape: UInt32 = 0
 
         /// None: operations find theirs.
         @inline(__always)
-        public init() { shape = 0 }
-
-        @inline(__always)
-        fileprivate init(height: Int, shape: UInt32) {
-            self.height = height <= Way.maximumHeight ? height : 0
-            self.shape = shape
-        }
+        public init() {}
 
         /// The index of the child to take in the branch of `level` (1 is the lowest).
         @inline(__always)
         fileprivate(set) subscript(level: Int) -> Int {
             get { Int(indices[level &- 1]) }
-            set { if level <= Way.maximumHeight { indices[level &- 1] = UInt16(truncatingIfNeeded: newValue) } }
+            set { indices[level &- 1] = UInt16(truncatingIfNeeded: newValue) }
         }
     }
 
-    /// The ways to the first keys of a group.
+    /// The ways to the keys of a group.
     public struct Ways: Sendable {
-        private static let capacity = 16
-        private var ways = InlineArray<16, Way>(repeating: Way())
+        /// As many as the processor can fetch memory for at a time, about.
+        public static let capacity = 16
+        fileprivate var ways = InlineArray<16, Way>(repeating: Way())
 
         public init() {}
 
-        /// The way to the key of this number; none, beyond the first 16.
         @inline(__always)
-        public fileprivate(set) subscript(number: Int) -> Way {
-            get { number < Ways.capacity ? ways[number] : Way() }
-            set { if number < Ways.capacity { ways[number] = newValue } }
-        }
+        public subscript(number: Int) -> Way { ways[number] }
     }
 
-    /// Has what operations on these keys are going to need brought into the cache.
+    /// Has what operations on a group of keys are going to need brought into the cache, and finds the ways to them.
     ///
     /// - Parameters:
-    ///   - arePresent: the keys are expected to be there: their pairs are needed too.
-    ///   - ways: what was found on the way, for the operations.
-    /// - Complexity: O(*n* log `count`) for *n* keys.
-    public func prefetch(
-        _ keys: some Collection<UnsafeRawBufferPointer>, arePresent: Bool, finding ways: inout Ways
-    ) {
+    ///   - count: how many keys: ``Ways/capacity`` at most.
+    ///   - key: the key of each number below `count`.
+    ///   - ways: what is found, for the operations.
+    /// - Complexity: O(log `count`) for each key.
+    @inline(__always)
+    public func prefetch(_ count: Int, finding ways: inout Ways, key: (_ number: Int) -> UnsafeRawBufferPointer) {
+        precondition(count <= Ways.capacity, "a group is too large")
         guard let root = uncountedRoot else { return }
         let height = root._withUnsafeGuaranteedRef { $0.level }
-        withUnsafeTemporaryAllocation(of: UnsafeRawPointer.self, capacity: keys.count) { leaves in
-            var count = 0
-            for key in keys {
-                var way = Way(height: height, shape: shape)
-                var last = 0
-                let branch = Branch.descend(from: root, to: key) { level, index in
-                    way[level] = index
-                    last = index
-                }
-                ways[count] = way
-                leaves[count] = UnsafeRawPointer(branch._withUnsafeGuaranteedRef { $0.leaf(last) }.toOpaque())
-                count &+= 1
+        guard height <= Way.maximumHeight else { return }
+        // Each round does one step for all keys: what a step has to wait for is on its way for all of them at once. Nothing
+        // changes meanwhile, so nothing needs to be counted.
+        var branches = InlineArray<16, Unmanaged<Branch>>(repeating: root)
+        for number in 0..<count {
+            ways.ways[number].height = UInt16(truncatingIfNeeded: height)
+            ways.ways[number].shape = shape
+        }
+        for level in stride(from: height, to: 1, by: -1) {
+            for number in 0..<count {
+                let index = branches[number]._withUnsafeGuaranteedRef { $0.childIndex(key(number)) }
+                ways.ways[number][level] = index
+                let below = branches[number]._withUnsafeGuaranteedRef { Unmanaged.passUnretained($0.branches[index]) }
+                branches[number] = below
+                twinspace_prefetch(below.toOpaque(), Branch.objectBytes)
             }
-            // The first touch of a leaf waits for the translation of its address. Right behind each other, with nothing in
-            // between, these touches wait side by side.
-            for leaf in leaves[..<count] { twinspace_prefetch(leaf, 1) }
-            // How many slots there are is not known before the header is there: as many as a leaf of small pairs has.
-            for leaf in leaves[..<count] { twinspace_prefetch(leaf + 64, Page.overhead + Page.usualSlotBytes - 64) }
-            // Nothing has changed meanwhile: the leaves are where they were.
-            for (leaf, key) in zip(leaves, keys) {
-                Unmanaged<Page>.fromOpaque(leaf)._withUnsafeGuaranteedRef {
-                    $0.prefetchRecords(key, isPresent: arePresent)
+            for number in 0..<count { branches[number]._withUnsafeGuaranteedRef { $0.prefetchSeparators() } }
+        }
+        for number in 0..<count {
+            branches[number]._withUnsafeGuaranteedRef { branch in
+                let index = branch.childIndex(key(number))
+                ways.ways[number][1] = index
+                branch.leaves.withUnsafeBufferPointer { twinspace_prefetch($0.baseAddress.map { $0 + index }, 1) }
+            }
+        }
+        var leaves = InlineArray<16, Unmanaged<Page>?>(repeating: nil)
+        for number in 0..<count {
+            let leaf = branches[number]._withUnsafeGuaranteedRef { $0.leaf(ways.ways[number][1]) }
+            leaves[number] = leaf
+            twinspace_prefetch(leaf.toOpaque(), 1)
+        }
+        for number in 0..<count { leaves[number]?._withUnsafeGuaranteedRef { $0.prefetchSlots() } }
+        for number in 0..<count { leaves[number]?._withUnsafeGuaranteedRef { $0.prefetchRecordStart() } }
+        for number in 0..<count {
+            leaves[number]?._withUnsafeGuaranteedRef { leaf in
+                leaf.view { page in
+                    let slot = page.likelySlot(key(number))
+                    ways.ways[number].slot = UInt16(truncatingIfNeeded: slot)
+                    if slot < page.count { twinspace_prefetch(page.base + page.offset(slot), 1) }
                 }
             }
         }
     }
 }
 
-extension PackedMap.Page {
-    /// The slots of some 80 pairs.
-    fileprivate static let usualSlotBytes = 480
+extension PackedMap.Branch {
+    /// The object, without what it refers to.
+    fileprivate static let objectBytes = 48
 
-    /// What the slots lead to: the first key, with which a search begins, the pair with this key, and the place where the
-    /// next record goes.
-    fileprivate func prefetchRecords(_ key: UnsafeRawBufferPointer, isPresent: Bool) {
+    /// What a search for a child reads. How many children there are is not known before it is there.
+    @inline(__always)
+    fileprivate func prefetchSeparators() {
+        twinspace_prefetch(
+            Unmanaged.passUnretained(separators).toOpaque(),
+            PackedMap.Page.overhead + PackedMap.Branch.maximumChildren * 6)
+    }
+}
+
+extension PackedMap.Page {
+    /// The slots of some 80 pairs: how many there are is not known before the header is there.
+    private static let usualSlotBytes = 480
+
+    /// All of them but the header's cache line.
+    @inline(__always)
+    fileprivate func prefetchSlots() {
+        twinspace_prefetch(
+            Unmanaged.passUnretained(self).toOpaque() + 64,
+            PackedMap.Page.overhead + PackedMap.Page.usualSlotBytes - 64)
+    }
+
+    /// The place where the next record goes, and where the prefix is long the first key, with which a search begins.
+    @inline(__always)
+    fileprivate func prefetchRecordStart() {
         view { page in
-            guard page.count > 0 else { return }
-            if page.prefixLength > 8 { twinspace_prefetch(page.base + page.offset(0), 1) }
             twinspace_prefetch(page.base + max(0, page.recordStart &- 64), 64)
-            if isPresent, let slot = page.likelySlot(key) {
-                twinspace_prefetch(page.base + page.offset(slot), 64)
-            }
+            if page.prefixLength > 8, page.count > 0 { twinspace_prefetch(page.base + page.offset(0), 1) }
         }
     }
 }

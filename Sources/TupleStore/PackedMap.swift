@@ -55,7 +55,7 @@ public struct PackedMap: Sendable {
 
     /// Inserts a pair unless there is one with `key`.
     ///
-    /// - Parameter way: what ``prefetch(_:arePresent:)`` has found for the key, if anything.
+    /// - Parameter way: what ``prefetch(_:finding:key:)`` has found for the key, if anything.
     /// - Returns: Whether it was inserted.
     /// - Complexity: O(log `count`).
     @discardableResult

@@ -56,19 +56,16 @@ public struct ReplicatedState: Sendable {
         position.index == self.position.index.next && position.epoch >= self.position.epoch
     }
 
-    /// Has what requests about these keys are going to need of the space brought into the cache: for groups of about a
-    /// dozen.
+    /// Has what requests about these keys are going to need of the space brought into the cache, and finds the ways there.
     ///
-    /// - Parameters: as for ``PackedMap/prefetch(_:arePresent:finding:)``.
-    public func prefetch(
-        _ requests: UnsafeBufferPointer<PackedPairUpdate>, arePresent: Bool, finding ways: inout PackedMap.Ways
-    ) {
-        space.map.prefetch(requests.lazy.map(\.key), arePresent: arePresent, finding: &ways)
+    /// - Precondition: they are ``PackedMap/Ways/capacity`` at most.
+    public func prefetch(_ requests: UnsafeBufferPointer<PackedPairUpdate>, finding ways: inout PackedMap.Ways) {
+        space.map.prefetch(requests.count, finding: &ways) { requests[$0].key }
     }
 
     /// Applies one update of an entry of pairs. When all are applied, ``finish(_:time:)`` has to follow.
     ///
-    /// - Parameter way: to its key, as ``prefetch(_:arePresent:finding:)`` has found it.
+    /// - Parameter way: to its key, as ``prefetch(_:finding:)`` has found it.
     /// - Returns: false where the effect does not fit the space; nothing has changed then.
     public mutating func apply(_ update: PackedPairUpdate, along way: PackedMap.Way, time: Int64) -> Bool {
         let fits =
