@@ -22,14 +22,7 @@ extension PackedMap.PageView {
     @inline(__always)
     func lowerBound(_ key: UnsafeRawBufferPointer) -> Place {
         let prefixLength = prefixLength
-        if prefixLength > 0, count > 0 {
-            if key.count >= 8 {
-                let head = PackedMap.ByteOrder.prefixHead(of: key, length: prefixLength)
-                if head != header.pointee.prefixHead {
-                    return Place(slot: head < header.pointee.prefixHead ? 0 : count, found: false)
-                }
-                if prefixLength <= 8 { return searchBehindPrefix(key) }
-            }
+        if prefixLength > 0, count > 0, !sharesPrefix(key) {
             let prefix = UnsafeRawBufferPointer(rebasing: self.key(0)[..<prefixLength])
             let common = PackedMap.ByteOrder.commonPrefix(key, prefix)
             if common < prefixLength {
@@ -45,6 +38,22 @@ extension PackedMap.PageView {
     func upperBound(_ key: UnsafeRawBufferPointer) -> Int {
         let place = lowerBound(key)
         return place.found ? place.slot &+ 1 : place.slot
+    }
+
+    /// Whether `key` has the prefix, as far as that is found out quickly.
+    @inline(__always)
+    private func sharesPrefix(_ key: UnsafeRawBufferPointer) -> Bool {
+        let length = prefixLength
+        guard key.count >= max(8, length), count > 0, let start = key.baseAddress,
+            PackedMap.ByteOrder.prefixHead(of: key, length: length) == header.pointee.prefixHead
+        else { return false }
+        guard length > 8, let first = self.key(0).baseAddress else { return length <= 8 }
+        // The last eight bytes overlap the first.
+        if length <= 16 {
+            return start.loadUnaligned(fromByteOffset: length &- 8, as: UInt64.self)
+                == first.loadUnaligned(fromByteOffset: length &- 8, as: UInt64.self)
+        }
+        return PackedMap.ByteOrder.firstDifference(start + 8, first + 8, count: length &- 8) == length &- 8
     }
 
     /// Binary search by heads, and by whole keys only among equal heads.
@@ -68,9 +77,7 @@ extension PackedMap.PageView {
     /// The same as ``lowerBound(_:)``, which is looked for only where `slot` is not it.
     @inline(__always)
     func lowerBound(_ key: UnsafeRawBufferPointer, perhaps slot: Int) -> Place {
-        guard slot <= count, prefixLength <= 8, key.count >= 8,
-            PackedMap.ByteOrder.prefixHead(of: key, length: prefixLength) == header.pointee.prefixHead
-        else { return lowerBound(key) }
+        guard slot <= count, sharesPrefix(key) else { return lowerBound(key) }
         let head = PackedMap.ByteOrder.head(of: key, from: prefixLength)
         guard slot == 0 || self.head(slot &- 1) < head else { return lowerBound(key) }
         if slot == count || self.head(slot) > head { return Place(slot: slot, found: false) }

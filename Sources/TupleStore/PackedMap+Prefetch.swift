@@ -73,11 +73,7 @@ extension PackedMap {
             for number in 0..<count { branches[number]._withUnsafeGuaranteedRef { $0.prefetchSeparators() } }
         }
         for number in 0..<count {
-            branches[number]._withUnsafeGuaranteedRef { branch in
-                let index = branch.childIndex(key(number))
-                ways.ways[number][1] = index
-                branch.leaves.withUnsafeBufferPointer { twinspace_prefetch($0.baseAddress.map { $0 + index }, 1) }
-            }
+            ways.ways[number][1] = branches[number]._withUnsafeGuaranteedRef { $0.childIndex(key(number)) }
         }
         var leaves = InlineArray<16, Unmanaged<Page>?>(repeating: nil)
         for number in 0..<count {
