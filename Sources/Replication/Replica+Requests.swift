@@ -7,30 +7,33 @@ extension Replica {
     /// Carries out requests that the proxy relays, and queues their answers. Updates of one pair each that follow each
     /// other become one entry of the log.
     mutating func serve(_ run: FrameRun) {
-        for frame in run {
-            if gather(frame) { continue }
-            carryOutGathered()
+        run.forEachInPlace { header, payload, offset in
+            if gather(header, payload, offset, of: run) { return true }
+            carryOutGathered(of: run)
             // After a frame that ends the connection nothing counts any more.
-            guard proxy != .down, !isFinished else { return }
-            receiveFromProxy(frame)
+            guard proxy != .down, !isFinished else { return false }
+            receiveFromProxy(run.frame(at: offset))
+            return true
         }
-        carryOutGathered()
+        carryOutGathered(of: run)
     }
 
-    private mutating func gather(_ frame: Frame) -> Bool {
-        guard frame.type == .request, let epoch = active?.epoch, frame.header.epoch == epoch,
-            frame.header.connection != .none
+    private mutating func gather(
+        _ header: Header, _ payload: UnsafeRawBufferPointer, _ offset: Int, of run: FrameRun
+    ) -> Bool {
+        guard header.type == .request, let epoch = active?.epoch, header.epoch == epoch, header.connection != .none
         else { return false }
-        if active?.gathered.add(frame, rule: state.space.rule) == true { return true }
+        let rule = state.space.rule
+        if active?.gathered.add(header, payload, offset: offset, rule: rule) == true { return true }
         guard active?.gathered.isEmpty == false else { return false }
         // There may be no room for it.
-        carryOutGathered()
-        return active?.gathered.add(frame, rule: state.space.rule) == true
+        carryOutGathered(of: run)
+        return active?.gathered.add(header, payload, offset: offset, rule: rule) == true
     }
 
     /// Carries out the gathered requests: updates in one go from the requests' bytes to the log's. One that cannot be taken
     /// as it is goes the long way, in its turn.
-    private mutating func carryOutGathered() {
+    private mutating func carryOutGathered(of run: FrameRun) {
         guard var gathered = active?.gathered, !gathered.isEmpty else { return }
         // Moved out, so that it is not copied when it is emptied.
         active?.gathered = KeyedRequests(capacity: 0)
@@ -43,17 +46,18 @@ extension Replica {
             state.prefetch(group, finding: &ways)
             for (number, item) in zip(begin..., group) {
                 let way = ways[number - begin]
-                let header = gathered.items[number].frame.header
+                let header = gathered.items[number].header
                 if gathered.items[number].kind == .lookup {
                     if lookUp(item.key, along: way, header, after: index) { continue }
                 } else if carryOut(item, along: way, time: time) {
                     index = state.position.index.next
-                    respond(header, Replica.plainAnswer, flags: .first, after: index)
+                    active?.outbox.append(
+                        Header(response: .first, to: header, epoch: header.epoch), Replica.plainAnswer, after: index)
                     continue
                 }
                 log(gathered, first..<number, time: time)
                 first = number + 1
-                serve(gathered.items[number].frame)
+                serve(run.frame(at: gathered.items[number].offset))
                 index = state.position.index
             }
         }
@@ -89,7 +93,7 @@ extension Replica {
                 Answer.encode(key: key, value: value, into: &payload)
                 return true
             }
-            if isFound != true { payload.append(contentsOf: Replica.plainAnswer) }
+            if isFound != true { payload.append(contentsOf: Replica.plainBytes) }
         }
         return true
     }
@@ -115,7 +119,8 @@ extension Replica {
     }
 
     /// `ok`, and nothing else.
-    private static let plainAnswer = Answer().payloadBytes[...]
+    private static let plainBytes = Answer().payloadBytes
+    private static let plainAnswer = PreparedPayload(plainBytes)
 
     private mutating func serveAny(_ frame: Frame) {
         guard let active else { return }

@@ -72,9 +72,11 @@ extension PackedMap {
         let leaf = parent.leaves[index]
         let atLeftEdge = branches.allSatisfy { path[$0.level] == 0 }
         let atRightEdge = branches.allSatisfy { path[$0.level] == $0.childCount - 1 }
-        let grown = leaf.view { page in
-            Division(page: page, pair: pair, slot: path.slot).piecesAtEnd(leaf, atLeftEdge, atRightEdge)
-        }
+        let grown =
+            atLeftEdge || atRightEdge
+            ? leaf.view { page in
+                Division(page: page, pair: pair, slot: path.slot).piecesAtEnd(leaf, atLeftEdge, atRightEdge)
+            } : nil
         if grown == nil, parent.shareWithNeighbour(index, pair, slot: path.slot) {
             relieve(branches, path, atRightEdge: false)
             return

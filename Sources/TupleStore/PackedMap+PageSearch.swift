@@ -81,7 +81,9 @@ extension PackedMap.PageView {
         let head = PackedMap.ByteOrder.head(of: key, from: prefixLength)
         guard slot == 0 || self.head(slot &- 1) < head else { return lowerBound(key) }
         if slot == count || self.head(slot) > head { return Place(slot: slot, found: false) }
-        guard self.head(slot) == head, PackedMap.ByteOrder.compare(key, self.key(slot)) == 0 else { return lowerBound(key) }
+        guard self.head(slot) == head, PackedMap.ByteOrder.compare(key, self.key(slot)) == 0 else {
+            return lowerBound(key)
+        }
         return Place(slot: slot, found: true)
     }
 

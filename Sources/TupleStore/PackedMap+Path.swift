@@ -44,7 +44,7 @@ extension PackedMap {
         lowest._withUnsafeGuaranteedRef { branch in
             branch.leaf(path[1])._withUnsafeGuaranteedRef { leaf in
                 leaf.view { page in
-                    let place = isKnown ? page.lowerBound(key, perhaps: Int(way.slot)) : page.lowerBound(key)
+                    let place = isKnown ? page.lowerBound(key, perhaps: way.slot) : page.lowerBound(key)
                     path.slot = place.slot
                     path.found = place.found
                 }
@@ -123,7 +123,8 @@ extension PackedMap.Branch {
     /// The branch of level 1 that `key` belongs to, below `root`; each step is told: the level, and the child taken there.
     @inline(__always)
     static func descend(
-        from root: Unmanaged<PackedMap.Branch>, to key: UnsafeRawBufferPointer, _ step: (_ level: Int, _ index: Int) -> Void
+        from root: Unmanaged<PackedMap.Branch>, to key: UnsafeRawBufferPointer,
+        _ step: (_ level: Int, _ index: Int) -> Void
     ) -> Unmanaged<PackedMap.Branch> {
         var branch = root
         while true {
@@ -143,7 +144,7 @@ extension PackedMap.Branch {
         _ way: PackedMap.Way, from root: Unmanaged<PackedMap.Branch>, _ step: (_ level: Int, _ index: Int) -> Void
     ) -> Unmanaged<PackedMap.Branch> {
         var branch = root
-        var level = Int(way.height)
+        var level = way.height
         while true {
             let index = way[level]
             step(level, index)

@@ -8,38 +8,61 @@ extension PackedMap {
     ///
     /// For the map that it was found in; a copy of that map which has changed since is another one.
     public struct Way: Sendable {
-        /// Levels of branches at most: enough for thousands of millions of pairs, unless keys are very long.
-        fileprivate static let maximumHeight = 6
+        /// Levels of branches at most: enough for hundreds of millions of pairs, unless keys are very long.
+        fileprivate static let maximumHeight = 5
 
-        private var indices = InlineArray<6, UInt16>(repeating: 0)
-        /// Where the search in the leaf ended.
-        fileprivate(set) var slot: UInt16 = 0
-        /// The level of the root; 0 where no way is known.
-        fileprivate(set) var height: UInt16 = 0
-        fileprivate(set) var shape: UInt32 = 0
+        /// From the lowest byte: the index of the child to take at each level, 1 being the lowest; then, in the three highest,
+        /// where the search in the leaf ended, and the level of the root, which is 0 where no way is known. In one word, so
+        /// that it is written and read in one piece.
+        @usableFromInline fileprivate(set) var code: UInt64
+        @usableFromInline let shape: UInt32
 
         /// None: operations find theirs.
-        @inline(__always)
-        public init() {}
+        @inlinable
+        public init() { self.init(code: 0, shape: 0) }
 
-        /// The index of the child to take in the branch of `level` (1 is the lowest).
-        @inline(__always)
-        fileprivate(set) subscript(level: Int) -> Int {
-            get { Int(indices[level &- 1]) }
-            set { indices[level &- 1] = UInt16(truncatingIfNeeded: newValue) }
+        @inlinable
+        init(code: UInt64, shape: UInt32) {
+            self.code = code
+            self.shape = shape
         }
+
+        @inline(__always) var height: Int { Int(code >> 56) }
+        @inline(__always) var slot: Int { Int(UInt16(truncatingIfNeeded: code >> 40)) }
+
+        /// The index of the child to take in the branch of `level`.
+        @inline(__always)
+        subscript(level: Int) -> Int { Int(UInt8(truncatingIfNeeded: code >> UInt64(8 &* (level &- 1)))) }
     }
 
     /// The ways to the keys of a group.
     public struct Ways: Sendable {
         /// As many as the processor can fetch memory for at a time, about.
         public static let capacity = 16
-        fileprivate var ways = InlineArray<16, Way>(repeating: Way())
+        @usableFromInline fileprivate(set) var codes = InlineArray<16, UInt64>(repeating: 0)
+        @usableFromInline fileprivate(set) var shape: UInt32 = 0
 
         public init() {}
 
+        @inlinable
+        public subscript(number: Int) -> Way { Way(code: codes[number], shape: shape) }
+
         @inline(__always)
-        public subscript(number: Int) -> Way { ways[number] }
+        fileprivate mutating func begin(_ count: Int, height: Int, shape: UInt32) {
+            self.shape = shape
+            for number in 0..<count { codes[number] = UInt64(height) << 56 }
+        }
+
+        /// A branch has less than 256 children, except while one is being split.
+        @inline(__always)
+        fileprivate mutating func take(_ index: Int, at level: Int, _ number: Int) {
+            codes[number] |= UInt64(UInt8(truncatingIfNeeded: index)) << UInt64(8 &* (level &- 1))
+        }
+
+        @inline(__always)
+        fileprivate mutating func end(at slot: Int, _ number: Int) {
+            codes[number] |= UInt64(UInt16(truncatingIfNeeded: slot)) << 40
+        }
     }
 
     /// Has what operations on a group of keys are going to need brought into the cache, and finds the ways to them.
@@ -52,20 +75,17 @@ extension PackedMap {
     @inline(__always)
     public func prefetch(_ count: Int, finding ways: inout Ways, key: (_ number: Int) -> UnsafeRawBufferPointer) {
         precondition(count <= Ways.capacity, "a group is too large")
-        guard let root = uncountedRoot else { return }
-        let height = root._withUnsafeGuaranteedRef { $0.level }
-        guard height <= Way.maximumHeight else { return }
+        let height = uncountedRoot.map { $0._withUnsafeGuaranteedRef { $0.level } } ?? 0
+        // What is left of the group before would lead astray.
+        ways.begin(count, height: height <= Way.maximumHeight ? height : 0, shape: shape)
+        guard let root = uncountedRoot, height <= Way.maximumHeight else { return }
         // Each round does one step for all keys: what a step has to wait for is on its way for all of them at once. Nothing
         // changes meanwhile, so nothing needs to be counted.
         var branches = InlineArray<16, Unmanaged<Branch>>(repeating: root)
-        for number in 0..<count {
-            ways.ways[number].height = UInt16(truncatingIfNeeded: height)
-            ways.ways[number].shape = shape
-        }
         for level in stride(from: height, to: 1, by: -1) {
             for number in 0..<count {
                 let index = branches[number]._withUnsafeGuaranteedRef { $0.childIndex(key(number)) }
-                ways.ways[number][level] = index
+                ways.take(index, at: level, number)
                 let below = branches[number]._withUnsafeGuaranteedRef { Unmanaged.passUnretained($0.branches[index]) }
                 branches[number] = below
                 twinspace_prefetch(below.toOpaque(), Branch.objectBytes)
@@ -73,11 +93,11 @@ extension PackedMap {
             for number in 0..<count { branches[number]._withUnsafeGuaranteedRef { $0.prefetchSeparators() } }
         }
         for number in 0..<count {
-            ways.ways[number][1] = branches[number]._withUnsafeGuaranteedRef { $0.childIndex(key(number)) }
+            ways.take(branches[number]._withUnsafeGuaranteedRef { $0.childIndex(key(number)) }, at: 1, number)
         }
         var leaves = InlineArray<16, Unmanaged<Page>?>(repeating: nil)
         for number in 0..<count {
-            let leaf = branches[number]._withUnsafeGuaranteedRef { $0.leaf(ways.ways[number][1]) }
+            let leaf = branches[number]._withUnsafeGuaranteedRef { $0.leaf(ways[number][1]) }
             leaves[number] = leaf
             twinspace_prefetch(leaf.toOpaque(), 1)
         }
@@ -87,7 +107,7 @@ extension PackedMap {
             leaves[number]?._withUnsafeGuaranteedRef { leaf in
                 leaf.view { page in
                     let slot = page.likelySlot(key(number))
-                    ways.ways[number].slot = UInt16(truncatingIfNeeded: slot)
+                    ways.end(at: slot, number)
                     if slot < page.count { twinspace_prefetch(page.base + page.offset(slot), 1) }
                 }
             }

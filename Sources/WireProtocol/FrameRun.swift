@@ -43,12 +43,29 @@ public struct FrameRun: Sendable, Sequence {
         append(header) { $0.append(contentsOf: payload) }
     }
 
-    /// The same with a payload that `encode` appends; it must not touch what is there.
-    public mutating func append(_ header: Header, encode: (inout [UInt8]) -> Void) {
-        // Frames of another run may follow in the same memory.
+    /// The same with a payload that many frames have, and that was prepared once.
+    public mutating func append(_ header: Header, _ payload: PreparedPayload) {
+        separate()
+        // Made aside and copied in one piece: where it goes, memory is mostly cold.
+        withUnsafeTemporaryAllocation(byteCount: Header.byteCount, alignment: 8) { bytes in
+            header.write(payloadBytes: payload.bytes.count, checksum: payload.checksum, to: bytes)
+            storage.append(contentsOf: UnsafeRawBufferPointer(bytes))
+        }
+        storage.append(contentsOf: payload.bytes)
+        range = range.lowerBound..<storage.count
+        count += 1
+    }
+
+    /// Frames of another run may follow in the same memory.
+    private mutating func separate() {
         if range.upperBound != storage.count {
             self = FrameRun(checked: [UInt8](storage[range]), 0..<range.count, count: count)
         }
+    }
+
+    /// The same with a payload that `encode` appends; it must not touch what is there.
+    public mutating func append(_ header: Header, encode: (inout [UInt8]) -> Void) {
+        separate()
         let begin = storage.count
         Header.reserve(in: &storage)
         encode(&storage)
@@ -77,6 +94,30 @@ public struct FrameRun: Sendable, Sequence {
         return first
     }
 
+    /// Hands the frames to `body` where they lie, until it returns false; `offset` is what ``frame(at:)`` takes. The payload
+    /// is valid only inside `body`.
+    public func forEachInPlace(
+        _ body: (_ header: Header, _ payload: UnsafeRawBufferPointer, _ offset: Int) -> Bool
+    ) {
+        withUnsafeBytes { bytes in
+            var at = 0
+            while at < bytes.count {
+                let (header, length) = Header.read(UnsafeRawBufferPointer(rebasing: bytes[at...]))
+                let first = at + Header.byteCount
+                let payload = UnsafeRawBufferPointer(rebasing: bytes[first..<first + length])
+                guard body(header, payload, at) else { return }
+                at = first + length
+            }
+        }
+    }
+
+    /// The frame that begins at an offset that ``forEachInPlace(_:)`` told.
+    public func frame(at offset: Int) -> Frame {
+        var rest = Iterator(storage[(range.lowerBound + offset)..<range.upperBound])
+        guard let frame = rest.next() else { preconditionFailure("no frame begins at this offset") }
+        return frame
+    }
+
     public func makeIterator() -> Iterator { Iterator(storage[range]) }
 
     public struct Iterator: IteratorProtocol {
@@ -100,6 +141,19 @@ public struct FrameRun: Sendable, Sequence {
     }
 }
 
+/// A payload with its checksum.
+public struct PreparedPayload: Sendable {
+    let bytes: [UInt8]
+    let checksum: UInt32
+
+    /// - Precondition: the payload is within ``Limits/maximumPayloadBytes``.
+    public init(_ bytes: [UInt8]) {
+        precondition(bytes.count <= Limits.maximumPayloadBytes, "senders cut what is longer into several frames")
+        self.bytes = bytes
+        checksum = bytes.withUnsafeBytes { Frame.checksum($0) }
+    }
+}
+
 /// Frames in a row of which the first ones may leave before the others.
 public struct FrameQueue: Sendable {
     private var run = FrameRun()
@@ -115,7 +169,15 @@ public struct FrameQueue: Sendable {
     public mutating func append(_ header: Header, after index: LogIndex, encode: (inout [UInt8]) -> Void) {
         let before = run.byteCount
         run.append(header, encode: encode)
-        let bytes = run.byteCount - before
+        appended(run.byteCount - before, after: index)
+    }
+
+    public mutating func append(_ header: Header, _ payload: PreparedPayload, after index: LogIndex) {
+        run.append(header, payload)
+        appended(Header.byteCount + payload.bytes.count, after: index)
+    }
+
+    private mutating func appended(_ bytes: Int, after index: LogIndex) {
         if begin < groups.count, groups[groups.count - 1].index == index {
             groups[groups.count - 1].frames += 1
             groups[groups.count - 1].bytes += bytes

@@ -9,7 +9,9 @@ public import TupleCore
 public struct KeyedRequests: Sendable {
     /// One of them, and where it is packed.
     public struct Item: Sendable {
-        public let frame: Frame
+        public let header: Header
+        /// Where its frame begins in the run that it came in.
+        public let offset: Int
         public let kind: Kind
         fileprivate let bytes: Range<Int>
         fileprivate let key: Range<Int>
@@ -39,23 +41,24 @@ public struct KeyedRequests: Sendable {
 
     /// Gathers a request about one key.
     ///
+    /// - Parameter offset: where its frame begins in its run.
     /// - Returns: false where the payload is anything else, has elements beyond ASCII or with commas, or finds no room; and
     ///   where more than one key may match the text of a GET: one in which a comma stands can be split into elements in
     ///   several ways, unless the rule excludes commas from elements.
     /// - Complexity: O(bytes).
-    public mutating func add(_ frame: Frame, rule: ElementRule) -> Bool {
+    public mutating func add(
+        _ header: Header, _ payload: UnsafeRawBufferPointer, offset: Int, rule: ElementRule
+    ) -> Bool {
         // Each tuple is packed into no more than it takes in the request; a length takes two bytes at most.
-        let needed = KeyedRequests.prefixBytes + frame.payload.count + 8
-        guard frame.payload.count <= KeyedRequests.maximumPayloadBytes, used + needed <= packed.count else {
+        let needed = KeyedRequests.prefixBytes + payload.count + 8
+        guard payload.count <= KeyedRequests.maximumPayloadBytes, used + needed <= packed.count else {
             return false
         }
         let begin = used
         let item = packed.withUnsafeMutableBytes { out in
-            frame.payload.withUnsafeBytes { payload in
-                var reader = PairReader(bytes: payload, rule: rule)
-                return KeyedRequests.update(frame, &reader, out, at: begin)
-                    ?? KeyedRequests.lookup(frame, &reader, out, at: begin)
-            }
+            var reader = PairReader(bytes: payload, rule: rule)
+            return KeyedRequests.update(header, offset, &reader, out, at: begin)
+                ?? KeyedRequests.lookup(header, offset, &reader, out, at: begin)
         }
         guard let item else { return false }
         items.append(item)
@@ -64,7 +67,7 @@ public struct KeyedRequests: Sendable {
     }
 
     private static func update(
-        _ frame: Frame, _ reader: inout PairReader, _ out: UnsafeMutableRawBufferPointer, at begin: Int
+        _ header: Header, _ offset: Int, _ reader: inout PairReader, _ out: UnsafeMutableRawBufferPointer, at begin: Int
     ) -> Item? {
         guard let replaces = reader.operatorName(), reader.expects([5, 1, 5, 2]),
             let key = reader.tuple(into: out, at: begin + prefixBytes),
@@ -73,22 +76,23 @@ public struct KeyedRequests: Sendable {
         func put(_ value: UInt64, at offset: Int) {
             out.storeBytes(of: value.littleEndian, toByteOffset: begin + offset, as: UInt64.self)
         }
-        put(frame.header.session.number, at: 0)
-        put(frame.header.sequence.number, at: 8)
-        put(frame.header.lowWater.number, at: 16)
+        put(header.session.number, at: 0)
+        put(header.sequence.number, at: 8)
+        put(header.lowWater.number, at: 16)
         out[begin + 24] = replaces ? 1 : 0
         return Item(
-            frame: frame, kind: replaces ? .replace : .add, bytes: begin..<value.upperBound, key: key, value: value)
+            header: header, offset: offset, kind: replaces ? .replace : .add, bytes: begin..<value.upperBound, key: key,
+            value: value)
     }
 
     private static func lookup(
-        _ frame: Frame, _ reader: inout PairReader, _ out: UnsafeMutableRawBufferPointer, at begin: Int
+        _ header: Header, _ offset: Int, _ reader: inout PairReader, _ out: UnsafeMutableRawBufferPointer, at begin: Int
     ) -> Item? {
-        guard frame.header.flags.isEmpty, reader.expectsGet(), let key = reader.plainKey(into: out, at: begin),
+        guard header.flags.isEmpty, reader.expectsGet(), let key = reader.plainKey(into: out, at: begin),
             reader.expectsAnything(), reader.isAtEnd
         else { return nil }
         return Item(
-            frame: frame, kind: .lookup, bytes: begin..<key.upperBound, key: key,
+            header: header, offset: offset, kind: .lookup, bytes: begin..<key.upperBound, key: key,
             value: key.upperBound..<key.upperBound)
     }
 
@@ -107,7 +111,7 @@ public struct KeyedRequests: Sendable {
 
     private func update(_ number: Int, _ bytes: UnsafeRawBufferPointer) -> PackedPairUpdate {
         let item = items[number]
-        let header = item.frame.header
+        let header = item.header
         return PackedPairUpdate(
             session: header.session, sequence: header.sequence, lowWater: header.lowWater,
             replaces: item.kind == .replace,

@@ -57,7 +57,8 @@ import WireProtocol
                 let request = Request(operatorName: "GET", payload: payload)
                 let header = Header(.request, session: SessionID(1), sequence: RequestSequence(1))
                 var gathered = KeyedRequests()
-                guard gathered.add(Frame(header, payload: request.payloadBytes), rule: rule) else { continue }
+                let isTaken = request.payloadBytes.withUnsafeBytes { gathered.add(header, $0, offset: 0, rule: rule) }
+                guard isTaken else { continue }
                 known += 1
                 var found: [UInt8] = []
                 gathered.forEachGroup { _, group in

@@ -149,3 +149,9 @@ import TupleCore
         }
     }
 }
+
+extension KeyedRequests {
+    fileprivate mutating func add(_ frame: Frame, rule: ElementRule) -> Bool {
+        frame.payload.withUnsafeBytes { add(frame.header, $0, offset: 0, rule: rule) }
+    }
+}
