@@ -28,8 +28,8 @@ public struct IdentifierMap<Value> {
     /// Where a number would best be.
     @inlinable
     func home(of key: UInt64) -> Int {
-        let product = key &* multiplier
-        return Int(truncatingIfNeeded: product ^ product >> 32) & mask
+        let product = key.multipliedFullWidth(by: multiplier)
+        return Int(truncatingIfNeeded: product.high ^ product.low) & mask
     }
 
     /// The place of a number's value, for ``subscript(at:)``; it stays until something is added or removed.

@@ -36,8 +36,15 @@ public struct PackedMap: Sendable {
     ///
     /// - Complexity: O(log `count`).
     public func withValue<R, E: Error>(
-        forKey key: UnsafeRawBufferPointer, along way: Way = Way(),
-        _ body: (_ value: UnsafeRawBufferPointer) throws(E) -> R
+        forKey key: UnsafeRawBufferPointer, _ body: (_ value: UnsafeRawBufferPointer) throws(E) -> R
+    ) throws(E) -> R? {
+        try withValue(forKey: key, along: Way(), body)
+    }
+
+    /// The same along the way that ``prefetch(_:finding:key:)`` has found for the key.
+    @inline(__always)
+    public func withValue<R, E: Error>(
+        forKey key: UnsafeRawBufferPointer, along way: Way, _ body: (_ value: UnsafeRawBufferPointer) throws(E) -> R
     ) throws(E) -> R? {
         guard let leaf = leaf(for: key, along: way) else { return nil }
         return try leaf.view { (page) throws(E) -> R? in
@@ -55,13 +62,15 @@ public struct PackedMap: Sendable {
 
     /// Inserts a pair unless there is one with `key`.
     ///
-    /// - Parameter way: what ``prefetch(_:finding:key:)`` has found for the key, if anything.
     /// - Returns: Whether it was inserted.
     /// - Complexity: O(log `count`).
     @discardableResult
-    public mutating func insert(
-        key: UnsafeRawBufferPointer, value: UnsafeRawBufferPointer, along way: Way = Way()
-    ) -> Bool {
+    public mutating func insert(key: UnsafeRawBufferPointer, value: UnsafeRawBufferPointer) -> Bool {
+        insert(key: key, value: value, along: Way())
+    }
+
+    /// The same along the way that ``prefetch(_:finding:key:)`` has found for the key.
+    public mutating func insert(key: UnsafeRawBufferPointer, value: UnsafeRawBufferPointer, along way: Way) -> Bool {
         let pair = Record(key: key, value: value)
         guard let path = locate(key, along: way) else {
             insertFirst(pair)
@@ -85,8 +94,13 @@ public struct PackedMap: Sendable {
     /// pair.
     ///
     /// - Complexity: O(log `count`).
+    public mutating func replaceReturningOld(key: UnsafeRawBufferPointer, value: UnsafeRawBufferPointer) -> [UInt8]? {
+        replaceReturningOld(key: key, value: value, along: Way())
+    }
+
+    /// The same along the way that ``prefetch(_:finding:key:)`` has found for the key.
     public mutating func replaceReturningOld(
-        key: UnsafeRawBufferPointer, value: UnsafeRawBufferPointer, along way: Way = Way()
+        key: UnsafeRawBufferPointer, value: UnsafeRawBufferPointer, along way: Way
     ) -> [UInt8]? {
         var old: [UInt8]?
         _ = replace(key: key, value: value, along: way) { old = [UInt8]($0) }
