@@ -76,6 +76,40 @@ import Testing
         #expect(ways[0].height == 0, "an empty map has no ways")
     }
 
+    /// A page whose keys share a prefix, asked for keys that differ from it in one byte, or end in it; whatever slot is
+    /// proposed.
+    @Test func aPageFindsThePlaceOfKeysThatDoNotShareItsPrefix() {
+        for length in 0...40 {
+            let prefix = (0..<length).map { UInt8(100 + $0 % 7) }
+            let keys = stride(from: 2, to: 60, by: 3).map { prefix + [UInt8($0), 5, 5, 5, 5, UInt8($0)] }
+            let page = PackedMap.Page.make(capacity: PackedMap.Page.standardCapacity)
+            page.view { page in
+                for (slot, key) in keys.enumerated() {
+                    key.withUnsafeBytes { key in page.insert(key: key, value: key, at: slot) }
+                }
+                var probes = keys + keys.map { [UInt8]($0.dropLast()) } + (0...length).map { [UInt8](prefix[..<$0]) }
+                for place in 0..<length {
+                    for change in [-1, 1] {
+                        var other = keys[keys.count / 2]
+                        other[place] = UInt8(Int(other[place]) + change)
+                        probes += [other, [UInt8](other[...place])]
+                    }
+                }
+                for probe in probes {
+                    let expected = keys.firstIndex { !$0.lexicographicallyPrecedes(probe) } ?? keys.count
+                    probe.withUnsafeBytes { bytes in
+                        let place = page.lowerBound(bytes)
+                        #expect(place.slot == expected && place.found == keys.contains(probe), "\(length): \(probe)")
+                        for proposed in 0...keys.count + 1 {
+                            let again = page.lowerBound(bytes, perhaps: proposed)
+                            #expect(again.slot == place.slot && again.found == place.found, "\(length): \(probe)")
+                        }
+                    }
+                }
+            }
+        }
+    }
+
     private func key(_ number: Int) -> [UInt8] {
         let digits = String(number)
         return [UInt8]((String(repeating: "0", count: 12 - digits.count) + digits).utf8)
