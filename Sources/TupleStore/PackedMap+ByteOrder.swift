@@ -42,19 +42,6 @@ extension PackedMap {
             return firstDifference(left, right, count: min(a.count, b.count))
         }
 
-        /// The first bytes of `key`, `length` of them but eight at most, as a big-endian number with zeros behind them.
-        @inline(__always)
-        static func prefixHead(of key: UnsafeRawBufferPointer, length: Int) -> UInt64 {
-            guard length > 0, let base = key.baseAddress else { return 0 }
-            if key.count >= 8 {
-                let word = UInt64(bigEndian: base.loadUnaligned(as: UInt64.self))
-                return length >= 8 ? word : word & ~(UInt64.max >> UInt64(8 &* length))
-            }
-            var head: UInt64 = 0
-            for index in 0..<min(length, key.count) { head |= UInt64(key[index]) << UInt64(56 &- 8 &* index) }
-            return head
-        }
-
         /// The four bytes of `key` from `start` on as a big-endian number, missing ones taken as zero.
         ///
         /// Among keys that agree in their first `start` bytes, a smaller head means a smaller key; equal heads decide
@@ -72,6 +59,38 @@ extension PackedMap {
                 index &+= 1
             }
             return head
+        }
+    }
+    /// The first bytes of a prefix, sixteen at most, as big-endian numbers with zeros behind them.
+    struct PrefixHead: Hashable {
+        static let maximumLength = 16
+        private var first: UInt64 = 0
+        private var second: UInt64 = 0
+
+        @inline(__always)
+        init() {}
+
+        /// - Parameter length: of the prefix, no more than `key` has.
+        @inline(__always)
+        init(of key: UnsafeRawBufferPointer, length: Int) {
+            guard length > 0, let base = key.baseAddress else { return }
+            if key.count >= 16 {
+                func word(_ offset: Int) -> UInt64 {
+                    UInt64(bigEndian: base.loadUnaligned(fromByteOffset: offset, as: UInt64.self))
+                }
+                first = length >= 8 ? word(0) : word(0) & ~(UInt64.max >> UInt64(8 &* length))
+                second =
+                    length <= 8 ? 0 : length >= 16 ? word(8) : word(8) & ~(UInt64.max >> UInt64(8 &* (length &- 8)))
+                return
+            }
+            for index in 0..<length {
+                let byte = UInt64(key[index])
+                if index < 8 {
+                    first |= byte << UInt64(56 &- 8 &* index)
+                } else {
+                    second |= byte << UInt64(120 &- 8 &* index)
+                }
+            }
         }
     }
 }

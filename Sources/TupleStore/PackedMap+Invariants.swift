@@ -111,7 +111,7 @@ private struct InvariantPass {
             guard key.count >= page.prefixLength && key.starts(with: page.key(0).prefix(page.prefixLength)) else {
                 throw Violation("key \(slot) lacks the page's prefix of \(page.prefixLength) bytes")
             }
-            guard page.header.pointee.prefixHead == PackedMap.ByteOrder.prefixHead(of: key, length: page.prefixLength)
+            guard page.header.pointee.prefixHead == PackedMap.PrefixHead(of: key, length: page.prefixLength)
             else {
                 throw Violation("the head of a page's prefix is not that of key \(slot)")
             }

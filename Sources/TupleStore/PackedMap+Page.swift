@@ -9,9 +9,8 @@ extension PackedMap {
         var count: UInt32
         /// Leading bytes that all keys here share; the heads in the slots are taken from the bytes after them.
         var prefixLength: UInt32
-        /// The first bytes of that prefix, eight at most, as a big-endian number with zeros behind them: a search for a key
-        /// that is no part of the page need not look at another key.
-        var prefixHead: UInt64 = 0
+        /// The first bytes of that prefix: a search need not look at one of the keys for them.
+        var prefixHead = PrefixHead()
         /// Offset of the lowest record; the gap between the slots and it is free.
         var recordStart: UInt32
         /// Bytes of all living records. Less than `capacity - recordStart` when removals left holes.
@@ -30,12 +29,12 @@ extension PackedMap {
     /// The page is one allocation (header and bytes behind the object's own), so that reaching a pair costs no further
     /// cache miss. The class has no logic: everything is in `PageView`, the pointers to the header and the bytes.
     final class Page: ManagedBuffer<PageHeader, UInt8> {
-        /// Bytes of an ordinary leaf's slots and records. With the object's 16 bytes, the header's 32 and the
+        /// Bytes of an ordinary leaf's slots and records. With the object's 16 bytes, the header's 40 and the
         /// allocator's 8 it makes 4,096.
-        static let standardCapacity = 4_040
+        static let standardCapacity = 4_032
 
         /// Bytes an allocation takes besides its capacity.
-        static let overhead = 56
+        static let overhead = 64
 
         /// Lays out an empty page of at least `capacity` bytes.
         static func make(capacity: Int) -> Page {

@@ -93,7 +93,7 @@ extension PackedMap.PageView {
     @inline(__always)
     private func setPrefix(_ length: Int, of key: UnsafeRawBufferPointer) {
         header.pointee.prefixLength = UInt32(length)
-        header.pointee.prefixHead = PackedMap.ByteOrder.prefixHead(of: key, length: length)
+        header.pointee.prefixHead = PackedMap.PrefixHead(of: key, length: length)
     }
 
     /// Shortens the prefix to what `key`, about to become `slot`, shares. Only a new first or last key can do so: one

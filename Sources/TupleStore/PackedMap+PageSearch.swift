@@ -40,20 +40,17 @@ extension PackedMap.PageView {
         return place.found ? place.slot &+ 1 : place.slot
     }
 
-    /// Whether `key` has the prefix, as far as that is found out quickly.
+    /// Whether `key` has the prefix.
     @inline(__always)
     private func sharesPrefix(_ key: UnsafeRawBufferPointer) -> Bool {
         let length = prefixLength
-        guard key.count >= max(8, length), count > 0, let start = key.baseAddress,
-            PackedMap.ByteOrder.prefixHead(of: key, length: length) == header.pointee.prefixHead
-        else { return false }
-        guard length > 8, let first = self.key(0).baseAddress else { return length <= 8 }
-        // The last eight bytes overlap the first.
-        if length <= 16 {
-            return start.loadUnaligned(fromByteOffset: length &- 8, as: UInt64.self)
-                == first.loadUnaligned(fromByteOffset: length &- 8, as: UInt64.self)
+        let known = PackedMap.PrefixHead.maximumLength
+        guard key.count >= length, PackedMap.PrefixHead(of: key, length: length) == header.pointee.prefixHead else {
+            return false
         }
-        return PackedMap.ByteOrder.firstDifference(start + 8, first + 8, count: length &- 8) == length &- 8
+        guard length > known, let start = key.baseAddress, let first = self.key(0).baseAddress else { return true }
+        return PackedMap.ByteOrder.firstDifference(start + known, first + known, count: length &- known) == length
+            &- known
     }
 
     /// Binary search by heads, and by whole keys only among equal heads.
@@ -77,7 +74,7 @@ extension PackedMap.PageView {
     /// The same as ``lowerBound(_:)``, which is looked for only where `slot` is not it.
     @inline(__always)
     func lowerBound(_ key: UnsafeRawBufferPointer, perhaps slot: Int) -> Place {
-        guard slot <= count, sharesPrefix(key) else { return lowerBound(key) }
+        guard slot <= count, count > 0, sharesPrefix(key) else { return lowerBound(key) }
         let head = PackedMap.ByteOrder.head(of: key, from: prefixLength)
         guard slot == 0 || self.head(slot &- 1) < head else { return lowerBound(key) }
         if slot == count || self.head(slot) > head { return Place(slot: slot, found: false) }

@@ -145,7 +145,9 @@ extension PackedMap.Page {
     fileprivate func prefetchRecordStart() {
         view { page in
             twinspace_prefetch(page.base + max(0, page.recordStart &- 64), 64)
-            if page.prefixLength > 8, page.count > 0 { twinspace_prefetch(page.base + page.offset(0), 1) }
+            if page.prefixLength > PackedMap.PrefixHead.maximumLength, page.count > 0 {
+                twinspace_prefetch(page.base + page.offset(0), 1)
+            }
         }
     }
 }

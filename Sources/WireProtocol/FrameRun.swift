@@ -47,11 +47,13 @@ public struct FrameRun: Sendable, Sequence {
     public mutating func append(_ header: Header, _ payload: PreparedPayload) {
         separate()
         // Made aside and copied in one piece: where it goes, memory is mostly cold.
-        withUnsafeTemporaryAllocation(byteCount: Header.byteCount, alignment: 8) { bytes in
+        withUnsafeTemporaryAllocation(byteCount: Header.byteCount + payload.bytes.count, alignment: 8) { bytes in
             header.write(payloadBytes: payload.bytes.count, checksum: payload.checksum, to: bytes)
+            payload.bytes.withUnsafeBytes {
+                UnsafeMutableRawBufferPointer(rebasing: bytes[Header.byteCount...]).copyMemory(from: $0)
+            }
             storage.append(contentsOf: UnsafeRawBufferPointer(bytes))
         }
-        storage.append(contentsOf: payload.bytes)
         range = range.lowerBound..<storage.count
         count += 1
     }
