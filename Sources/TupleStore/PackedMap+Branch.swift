@@ -135,17 +135,14 @@ extension PackedMap.Branch {
         leaves.insert(leaf, at: index + 1)
     }
 
-    /// Puts two leaves or more in the place of two neighbours whose pairs they have.
-    func replaceLeaves(_ first: Int, _ second: Int, by pieces: [PackedMap.Page]) {
-        leaves[first] = pieces[0]
-        leaves[second] = pieces[1]
-        removeSeparator(at: first)
-        pieces[0].view { left in
-            pieces[1].view { right in
-                insertSeparator(PackedMap.Branch.separator(left, right), at: first)
+    /// Puts the right separator between two leaves whose pairs have changed.
+    func replaceSeparator(_ index: Int) {
+        removeSeparator(at: index)
+        leaves[index].view { left in
+            leaves[index + 1].view { right in
+                insertSeparator(PackedMap.Branch.separator(left, right), at: index)
             }
         }
-        for offset in 2..<max(2, pieces.count) { insertLeaf(pieces[offset], after: first + offset - 1) }
     }
 
     /// The shortest byte string above all keys of `left` and not above any of `right`: a prefix of a key of `right`.

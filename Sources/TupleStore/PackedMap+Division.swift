@@ -6,7 +6,38 @@ extension PackedMap {
 
         @inline(__always) var key: UnsafeRawBufferPointer { Record(at: start).key }
         /// As of ``Record``.
-        @inline(__always) var footprint: Int { size &+ 6 }
+        @inline(__always) var footprint: Int { size &+ PackedRecord.slotBytes }
+        /// Of an ordinary page.
+        static let slotBytes = 6
+    }
+
+    /// Where the contents of two ordinary leaves are put while the leaves themselves are filled anew: memory that is kept, so
+    /// that nothing is allocated and what is read is near.
+    final class Workplace {
+        private static let pageBytes = MemoryLayout<PageHeader>.stride + Page.standardCapacity
+        private let memory = UnsafeMutableRawPointer.allocate(byteCount: 2 * pageBytes, alignment: 16)
+
+        deinit { memory.deallocate() }
+
+        /// Hands copies of two ordinary leaves to `body`, valid only inside it.
+        func withCopies<R>(
+            _ one: Unmanaged<Page>, _ two: Unmanaged<Page>, _ body: (PageView, PageView) -> R
+        ) -> R {
+            let left = one._withUnsafeGuaranteedRef { copy($0, to: memory) }
+            let right = two._withUnsafeGuaranteedRef { copy($0, to: memory + Workplace.pageBytes) }
+            // The memory is this object's.
+            return withExtendedLifetime(self) { body(left, right) }
+        }
+
+        private func copy(_ page: Page, to place: UnsafeMutableRawPointer) -> PageView {
+            page.view { source in
+                precondition(source.capacity == Page.standardCapacity, "only ordinary leaves share")
+                let header = place.bindMemory(to: PageHeader.self, capacity: 1)
+                let copy = PageView(header: header, base: place + MemoryLayout<PageHeader>.stride)
+                copy.take(source)
+                return copy
+            }
+        }
     }
 
     /// The pairs of a full page together with one that is to be inserted as `slot`, and perhaps those of a neighbour.
@@ -51,29 +82,40 @@ extension PackedMap {
         /// The leaves to take the place of the page, in order.
         func halves() -> [Page] { ranges(0..<count).map(build) }
 
-        /// All pairs in so many leaves of about the same size; nil where large pairs are in the way, or where one would
-        /// be small: it might then have to be joined with what is next to it.
-        func equalPieces(_ pieces: Int) -> [Page]? {
+        /// Where to cut so that all pairs go into so many leaves of about the same size; nil where large pairs are in the
+        /// way, or where one would be small: it might then have to be joined with what is next to it.
+        ///
+        /// - Returns: the bytes of the records between each two cuts.
+        func evenCuts(_ pieces: Int) -> [(records: Range<Int>, bytes: Int)]? {
             var total = 0
             for index in 0..<count { total += record(index).footprint }
-            var cuts = [0]
+            var cuts: [(records: Range<Int>, bytes: Int)] = []
+            cuts.reserveCapacity(pieces)
+            var begin = 0
             var bytes = 0
             var pieceBytes = 0
+            func cut(at end: Int) -> Bool {
+                cuts.append((begin..<end, pieceBytes - (end - begin) * PackedRecord.slotBytes))
+                return pieceBytes >= Page.standardCapacity / 2
+            }
             for index in 0..<count {
                 let size = record(index).footprint
                 // A new piece begins where that is nearer to an even share than one pair later.
-                if cuts.count < pieces, index > 0, bytes + size / 2 >= total * cuts.count / pieces {
-                    guard pieceBytes >= Page.standardCapacity / 2 else { return nil }
-                    cuts.append(index)
+                if cuts.count < pieces - 1, index > 0, bytes + size / 2 >= total * (cuts.count + 1) / pieces {
+                    guard cut(at: index) else { return nil }
+                    begin = index
                     pieceBytes = 0
                 }
                 bytes += size
                 pieceBytes += size
                 guard pieceBytes <= Page.standardCapacity else { return nil }
             }
-            guard cuts.count == pieces, pieceBytes >= Page.standardCapacity / 2 else { return nil }
-            cuts.append(count)
-            return zip(cuts, cuts.dropFirst()).map { build($0..<$1) }
+            return cuts.count == pieces - 1 && cut(at: count) ? cuts : nil
+        }
+
+        /// Makes `page`, an ordinary leaf that the pairs do not lie in, one of just these.
+        func fill(_ page: PageView, with piece: (records: Range<Int>, bytes: Int)) {
+            page.fill(records[piece.records], bytes: piece.bytes)
         }
 
         /// Cuts `range` in halves of about the same size until each fits a page or is a single pair.
@@ -112,27 +154,44 @@ extension PackedMap.Branch {
     /// where both are full: leaves are then about 80 % full, instead of 70, after insertions in any order.
     ///
     /// - Returns: false, with nothing changed, where that is not possible.
-    func shareWithNeighbour(_ index: Int, _ pair: PackedMap.PackedRecord, slot: Int) -> Bool {
+    func shareWithNeighbour(
+        _ index: Int, _ pair: PackedMap.PackedRecord, slot: Int, _ workplace: PackedMap.Workplace
+    ) -> Bool {
+        // A page of a single large pair has nothing to share.
+        guard room(index) != nil else { return false }
         let (left, right) = (room(index - 1), room(index + 1))
         guard left != nil || right != nil else { return false }
         let isRight = (right ?? -1) >= (left ?? -1)
         let first = isRight ? index : index - 1
         let hasRoom = max(left ?? 0, right ?? 0) >= PackedMap.Branch.worthwhileRoom
-        // Their records are read in the order of their keys, which is none in memory.
-        leaf(first)._withUnsafeGuaranteedRef { $0.prefetchPairs() }
-        leaf(first + 1)._withUnsafeGuaranteedRef { $0.prefetchPairs() }
-        let pieces = leaves[first].view { one in
-            leaves[first + 1].view { two in
-                let division =
-                    isRight
-                    ? PackedMap.Division(page: one, pair: pair, slot: slot, after: two)
-                    : PackedMap.Division(page: two, pair: pair, slot: slot, before: one)
-                return division.equalPieces(hasRoom ? 2 : 3)
-            }
+        return workplace.withCopies(leaf(first), leaf(first + 1)) { one, two in
+            let division =
+                isRight
+                ? PackedMap.Division(page: one, pair: pair, slot: slot, after: two)
+                : PackedMap.Division(page: two, pair: pair, slot: slot, before: one)
+            guard let cuts = division.evenCuts(hasRoom ? 2 : 3) else { return false }
+            distribute(division, cuts, first)
+            return true
         }
-        guard let pieces else { return false }
-        replaceLeaves(first, first + 1, by: pieces)
-        return true
+    }
+
+    /// Puts what two neighbours have, of which `division` has a copy, into their places, and the third piece behind.
+    private func distribute(
+        _ division: PackedMap.Division, _ cuts: [(records: Range<Int>, bytes: Int)], _ first: Int
+    ) {
+        for offset in 0..<2 {
+            // One that snapshots share stays as it is.
+            if !isKnownUniquelyReferenced(&leaves[first + offset]) {
+                leaves[first + offset] = PackedMap.Page.make(capacity: PackedMap.Page.standardCapacity)
+            }
+            leaf(first + offset)._withUnsafeGuaranteedRef { $0.view { division.fill($0, with: cuts[offset]) } }
+        }
+        replaceSeparator(first)
+        for offset in 2..<max(2, cuts.count) {
+            let page = PackedMap.Page.make(capacity: PackedMap.Page.standardCapacity)
+            page.view { division.fill($0, with: cuts[offset]) }
+            insertLeaf(page, after: first + offset - 1)
+        }
     }
 
     /// The free bytes of a leaf that may take part; nil where there is none.

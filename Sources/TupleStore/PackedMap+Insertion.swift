@@ -77,7 +77,7 @@ extension PackedMap {
             ? leaf.view { page in
                 Division(page: page, pair: pair, slot: path.slot).piecesAtEnd(leaf, atLeftEdge, atRightEdge)
             } : nil
-        if grown == nil, parent.shareWithNeighbour(index, pair, slot: path.slot) {
+        if grown == nil, parent.shareWithNeighbour(index, pair, slot: path.slot, ownWorkplace()) {
             relieve(branches, path, atRightEdge: false)
             return
         }
@@ -94,6 +94,14 @@ extension PackedMap {
         } else {
             relieve(branches, path, atRightEdge: atRightEdge)
         }
+    }
+
+    /// A workplace that no copy of the map, perhaps on another thread, uses.
+    private mutating func ownWorkplace() -> Workplace {
+        if !isKnownUniquelyReferenced(&workplace) { workplace = nil }
+        let own = workplace ?? Workplace()
+        workplace = own
+        return own
     }
 
     /// Puts a leaf whose keys are all above the others at the end.

@@ -111,15 +111,14 @@ private struct InvariantPass {
             guard key.count >= page.prefixLength && key.starts(with: page.key(0).prefix(page.prefixLength)) else {
                 throw Violation("key \(slot) lacks the page's prefix of \(page.prefixLength) bytes")
             }
-            guard page.header.pointee.prefixHead == PackedMap.PrefixHead(of: key, length: page.prefixLength)
-            else {
-                throw Violation("the head of a page's prefix is not that of key \(slot)")
-            }
             guard page.head(slot) == PackedMap.ByteOrder.head(of: key, from: page.prefixLength) else {
                 throw Violation("the head of slot \(slot) is not that of its key")
             }
         }
         guard page.count > 0 else { return }
+        guard page.header.pointee.prefixHead == PackedMap.PrefixHead(of: page.key(0), length: page.prefixLength) else {
+            throw Violation("the head of a page's prefix is not that of its keys")
+        }
         if let lower, lower.withUnsafeBytes({ PackedMap.ByteOrder.compare($0, page.key(0)) }) > 0 {
             throw Violation("a key is below the separator to its left")
         }

@@ -69,12 +69,7 @@ extension PackedMap {
         func copy() -> Page {
             view { source in
                 let page = Page.make(capacity: source.capacity)
-                page.view { target in
-                    target.header.pointee = source.header.pointee
-                    target.base.copyMemory(from: source.base, byteCount: source.slotsEnd)
-                    let start = source.recordStart
-                    (target.base + start).copyMemory(from: source.base + start, byteCount: source.capacity - start)
-                }
+                page.view { $0.take(source) }
                 return page
             }
         }

@@ -20,7 +20,15 @@ extension PackedMap.PageView {
         writeRecord(PackedMap.Record(key: key, value: value), size: size, slot: slot)
     }
 
-    /// Fills an empty page with copies of these pairs, which are so many bytes.
+    /// Becomes the same as a page of the same capacity.
+    func take(_ source: PackedMap.PageView) {
+        header.initialize(to: source.header.pointee)
+        base.copyMemory(from: source.base, byteCount: source.slotsEnd)
+        let start = source.recordStart
+        (base + start).copyMemory(from: source.base + start, byteCount: source.capacity - start)
+    }
+
+    /// Fills a page, whatever it had, with copies of these pairs, which are so many bytes and lie elsewhere.
     func fill(_ records: ContiguousArray<PackedMap.PackedRecord>.SubSequence, bytes: Int) {
         precondition(records.count &* slotSize &+ bytes <= capacity, "a page has no room for the pairs")
         guard let first = records.first, let last = records.last else { return }

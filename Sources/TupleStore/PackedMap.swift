@@ -17,6 +17,9 @@ public struct PackedMap: Sendable {
     /// root.
     var shape: UInt32 = 0
 
+    /// For dividing leaves; nil until the first time.
+    var workplace: Workplace?
+
     /// The number of pairs. - Complexity: O(1).
     public internal(set) var count = 0
 
@@ -171,3 +174,6 @@ public struct PackedMap: Sendable {
 // are atomic, and the test for uniqueness orders earlier reads by a released reference before the write. The maps
 // themselves are values.
 extension PackedMap.Branch: @unchecked Sendable {}
+
+// Its memory is used by one map at a time: one that is about to use it makes sure that it alone refers to it.
+extension PackedMap.Workplace: @unchecked Sendable {}

@@ -53,6 +53,15 @@ import Testing
         expectViolation(map, "lacks the page's prefix")
     }
 
+    @Test func aWrongPrefixIsFound() throws {
+        let map = map()
+        try leaf(map).view { page in
+            let other = [UInt8](repeating: 255, count: 8)
+            page.header.pointee.prefixHead = other.withUnsafeBytes { PackedMap.PrefixHead(of: $0, length: 8) }
+        }
+        expectViolation(map, "the head of a page's prefix")
+    }
+
     @Test func aSlotOutsideOfThePageIsFound() throws {
         let map = map()
         try leaf(map).view { $0.setOffset(0, $0.capacity - 1) }
