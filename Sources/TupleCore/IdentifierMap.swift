@@ -1,13 +1,16 @@
 /// Values by numbers: a dictionary without the cost of its hash. A number is never 0.
 ///
-/// Open addressing with linear probing. Numbers that this process hands out itself, one after the other, get places in a
-/// row; such as others choose are scattered, by a multiplication with a secret. At most half of the places are taken.
+/// Open addressing with linear probing; at most half of the places are taken. Numbers that this process hands out itself, one
+/// after the other, get places in a row; such as others choose are scattered by a multiplication, and by another one as soon
+/// as they crowd all the same, as chosen ones could.
 public struct IdentifierMap<Value> {
     @usableFromInline var keys: [UInt64]
     @usableFromInline var values: [Value?]
     public private(set) var count = 0
     /// Odd, so that no two numbers become one; 1 leaves them in their order.
-    @usableFromInline let multiplier: UInt64
+    @usableFromInline private(set) var multiplier: UInt64
+    /// A number this far from its best place shows that they crowd: by chance there are some 50 at most.
+    private static var crowd: Int { 256 }
 
     /// For numbers that are handed out in order.
     public init() { self.init(multiplier: 1) }
@@ -18,10 +21,8 @@ public struct IdentifierMap<Value> {
         values = [Value?](repeating: nil, count: 16)
     }
 
-    /// For numbers that others choose. The secret is the one that the standard library's dictionaries have in this process.
-    public static var scattering: IdentifierMap {
-        IdentifierMap(multiplier: UInt64(truncatingIfNeeded: 0.hashValue) | 1)
-    }
+    /// For numbers that others choose.
+    public static var scattering: IdentifierMap { IdentifierMap(multiplier: 0x9E37_79B9_7F4A_7C15) }
 
     @inlinable var mask: Int { keys.count - 1 }
 
@@ -76,12 +77,22 @@ public struct IdentifierMap<Value> {
             values[place] = value
             return
         }
-        if (count + 1) * 2 > keys.count { grow() }
-        var place = home(of: key)
+        if (count + 1) * 2 > keys.count { rebuild(places: keys.count * 2) }
+        if put(value, for: key) > IdentifierMap.crowd, multiplier != 1 {
+            multiplier = (multiplier &* 0xD134_2543_DE82_EF95 &+ key) | 1
+            rebuild(places: keys.count)
+        }
+    }
+
+    /// - Returns: how far from its best place it is.
+    private mutating func put(_ value: Value, for key: UInt64) -> Int {
+        let home = home(of: key)
+        var place = home
         while keys[place] != 0 { place = (place + 1) & mask }
         keys[place] = key
         values[place] = value
         count += 1
+        return (place - home) & mask
     }
 
     @discardableResult
@@ -105,12 +116,12 @@ public struct IdentifierMap<Value> {
         return value
     }
 
-    private mutating func grow() {
+    private mutating func rebuild(places: Int) {
         let old = self
-        keys = [UInt64](repeating: 0, count: old.keys.count * 2)
-        values = [Value?](repeating: nil, count: old.keys.count * 2)
+        keys = [UInt64](repeating: 0, count: places)
+        values = [Value?](repeating: nil, count: places)
         count = 0
-        old.forEach { key, value in insert(value, for: key) }
+        old.forEach { key, value in _ = put(value, for: key) }
     }
 
     /// Everything, by ascending number.

@@ -45,4 +45,22 @@ import Testing
         let homes = Set((1...4_096).map { map.home(of: UInt64($0) << 40) })
         #expect(homes.count > 1_024)
     }
+
+    /// Numbers chosen so that all would get the same place are scattered anew before each takes long to find.
+    @Test func whoCrowdsIsScatteredAnew() {
+        var map = IdentifierMap<Int>.scattering
+        // Large enough that it does not grow meanwhile.
+        for number in 1...40_000 { map[UInt64(number)] = 0 }
+        let home = map.home(of: 1)
+        var chosen: [UInt64] = []
+        var number: UInt64 = 1_000_000
+        while chosen.count < 1_000 {
+            if map.home(of: number) == home { chosen.append(number) }
+            number += 1
+        }
+        for (index, number) in chosen.enumerated() { map[number] = index }
+        #expect(chosen.map { map[$0] } == chosen.indices.map { $0 })
+        #expect(map.count == 41_000)
+        #expect(Set(chosen.map { map.home(of: $0) }).count > 900)
+    }
 }
