@@ -7,28 +7,27 @@ extension Replica {
     /// Carries out requests that the proxy relays, and queues their answers. Updates of one pair each that follow each
     /// other become one entry of the log.
     mutating func serve(_ run: FrameRun) {
-        run.forEachInPlace { header, payload, offset in
-            if gather(header, payload, offset, of: run) { return true }
+        run.forEachInPlace { frame in
+            if gather(frame, of: run) { return true }
             carryOutGathered(of: run)
             // After a frame that ends the connection nothing counts any more.
             guard proxy != .down, !isFinished else { return false }
-            receiveFromProxy(run.frame(at: offset))
+            receiveFromProxy(run.frame(at: frame.offset))
             return true
         }
         carryOutGathered(of: run)
     }
 
-    private mutating func gather(
-        _ header: Header, _ payload: UnsafeRawBufferPointer, _ offset: Int, of run: FrameRun
-    ) -> Bool {
+    private mutating func gather(_ frame: FrameInPlace, of run: FrameRun) -> Bool {
+        let header = frame.header
         guard header.type == .request, let epoch = active?.epoch, header.epoch == epoch, header.connection != .none
         else { return false }
         let rule = state.space.rule
-        if active?.gathered.add(header, payload, offset: offset, rule: rule) == true { return true }
+        if active?.gathered.add(header, frame.payload, offset: frame.offset, rule: rule) == true { return true }
         guard active?.gathered.isEmpty == false else { return false }
         // There may be no room for it.
         carryOutGathered(of: run)
-        return active?.gathered.add(header, payload, offset: offset, rule: rule) == true
+        return active?.gathered.add(header, frame.payload, offset: frame.offset, rule: rule) == true
     }
 
     /// Carries out the gathered requests: updates in one go from the requests' bytes to the log's. One that cannot be taken

@@ -22,16 +22,16 @@ struct RequestsInFlight: Sendable {
         fileprivate var begin: Int
         fileprivate var count: Int
 
-        init(_ frame: Frame, order: UInt64, since: Instant, wasSent: Bool, begin: Int) {
-            session = frame.header.session
-            sequence = frame.header.sequence
-            lowWater = frame.header.lowWater
-            flags = frame.header.flags
+        init(_ header: Header, order: UInt64, since: Instant, wasSent: Bool, begin: Int, count: Int) {
+            session = header.session
+            sequence = header.sequence
+            lowWater = header.lowWater
+            flags = header.flags
             self.order = order
             self.since = since
             self.wasSent = wasSent
             self.begin = begin
-            count = frame.payload.count
+            self.count = count
         }
     }
 
@@ -75,15 +75,19 @@ struct RequestsInFlight: Sendable {
     /// Whether each number so far was higher than the one before, while any were here.
     private var isAscending = true
 
-    mutating func append(_ frame: Frame, order: UInt64, since: Instant, wasSent: Bool) {
+    mutating func append(
+        _ header: Header, _ payload: UnsafeRawBufferPointer, order: UInt64, since: Instant, wasSent: Bool
+    ) {
         if isEmpty {
             isAscending = true
-        } else if let last = requests.last, last.sequence >= frame.header.sequence {
+        } else if let last = requests.last, last.sequence >= header.sequence {
             isAscending = false
         }
         requests.append(
-            Request(frame, order: order, since: since, wasSent: wasSent, begin: base + payloads.count))
-        payloads.append(contentsOf: frame.payload)
+            Request(
+                header, order: order, since: since, wasSent: wasSent, begin: base + payloads.count,
+                count: payload.count))
+        payloads.append(contentsOf: payload)
     }
 
     /// The request as a frame, without what the proxy adds.

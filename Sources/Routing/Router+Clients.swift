@@ -28,17 +28,16 @@ extension Router {
     }
 
     mutating func receive(_ run: FrameRun, from id: ConnectionIndicator) {
-        for frame in run { receive(frame, of: run, from: id) }
-    }
-
-    private mutating func receive(_ frame: Frame, of run: FrameRun, from id: ConnectionIndicator) {
-        guard let place = clients.place(of: id.number) else { return }
-        let greeted = clients[at: place].greeted
-        switch frame.type {
-        case .request where greeted: park(frame, of: run, id, place)
-        case .hello where !greeted: greet(frame, id)
-        default:
-            dismiss(id, "a client may not send a frame of type \(frame.type) here")
+        run.forEachInPlace { frame in
+            guard let place = clients.place(of: id.number) else { return false }
+            let greeted = clients[at: place].greeted
+            switch frame.header.type {
+            case .request where greeted: park(frame, of: run, id, place)
+            case .hello where !greeted: greet(run.frame(at: frame.offset), id)
+            default:
+                dismiss(id, "a client may not send a frame of type \(frame.header.type) here")
+            }
+            return true
         }
     }
 
@@ -64,7 +63,7 @@ extension Router {
         closed(id)
     }
 
-    private mutating func park(_ frame: Frame, of run: FrameRun, _ id: ConnectionIndicator, _ place: Int) {
+    private mutating func park(_ frame: FrameInPlace, of run: FrameRun, _ id: ConnectionIndicator, _ place: Int) {
         guard frame.header.session != .none else {
             dismiss(id, "a request must carry a session other than 0, or a retry of it could not be recognised")
             return
@@ -82,19 +81,13 @@ extension Router {
             return
         }
         lastOrder += 1
-        if let route, let epoch = record?.epoch { forward(frame, of: id, to: route, epoch: epoch, run.byteCount) }
-        clients[at: place].requests.append(frame, order: lastOrder, since: now, wasSent: route != nil)
+        if let route, let epoch = record?.epoch {
+            pass(frame.header.tagged(id, epoch), payloadOf: frame, to: .server(route), expecting: run.byteCount)
+        }
+        clients[at: place].requests.append(
+            frame.header, frame.payload, order: lastOrder, since: now, wasSent: route != nil)
         waitingBytes += frame.payload.count
         updatePause(id, place)
-    }
-
-    private mutating func forward(
-        _ frame: Frame, of id: ConnectionIndicator, to link: ServerLink, epoch: Epoch, _ expected: Int = 0
-    ) {
-        var tagged = frame.header
-        tagged.connection = id
-        tagged.epoch = epoch
-        pass(tagged, frame.payload, to: .server(link), expecting: expected)
     }
 
     /// A client that has as much on its way as it may is not read from: it is slowed down, not refused.
@@ -114,8 +107,8 @@ extension Router {
 
     /// The active server's response, or a part of it, goes to its client without the indicator.
     ///
-    /// - Parameter expected: as in ``pass(_:_:to:expecting:)``.
-    mutating func relay(_ frame: Frame, _ expected: Int) {
+    /// - Parameter expected: as in ``pass(_:payloadOf:to:expecting:)``.
+    mutating func relay(_ frame: FrameInPlace, _ expected: Int) {
         let id = frame.header.connection
         guard let place = clients.place(of: id.number),
             let request = clients[at: place].requests.place(of: frame.header.sequence),
@@ -126,7 +119,7 @@ extension Router {
         }
         var stripped = frame.header
         stripped.connection = .none
-        pass(stripped, frame.payload, to: .client(id), expecting: expected)
+        pass(stripped, payloadOf: frame, to: .client(id), expecting: expected)
         if !frame.header.flags.contains(.more) { remove(request, of: id, place) }
     }
 
@@ -144,7 +137,9 @@ extension Router {
             }
         }
         waiting.sort { $0.order < $1.order }
-        for item in waiting { forward(item.frame, of: item.id, to: route, epoch: epoch) }
+        for item in waiting {
+            pass(item.frame.header.tagged(item.id, epoch), payload: item.frame.payload, to: .server(route))
+        }
         if !waiting.isEmpty { log(.info, "replayed", [.init("requests", waiting.count)]) }
     }
 
@@ -227,5 +222,15 @@ extension Router {
             act(.closeClient(id))
             closed(id)
         }
+    }
+}
+
+extension Header {
+    /// The same, with the client that it comes from and the epoch that it goes to.
+    fileprivate func tagged(_ id: ConnectionIndicator, _ epoch: Epoch) -> Header {
+        var tagged = self
+        tagged.connection = id
+        tagged.epoch = epoch
+        return tagged
     }
 }

@@ -32,16 +32,20 @@ struct Server: Sendable {
 
 extension Router {
     mutating func receive(_ run: FrameRun, from link: ServerLink) {
-        for frame in run { receive(frame, of: run, from: link) }
+        run.forEachInPlace { frame in
+            // Nearly all that comes are the active server's responses, many at the same moment.
+            if frame.header.type == .response, link == route, now == routeHeardAt {
+                response(frame, of: run, from: link)
+            } else {
+                receive(frame, of: run, from: link)
+            }
+            return true
+        }
     }
 
-    private mutating func receive(_ frame: Frame, of run: FrameRun, from link: ServerLink) {
-        // Nearly all that comes are the active server's responses, many at the same moment.
-        if frame.type == .response, link == route, now == routeHeardAt {
-            response(frame, of: run, from: link)
-            return
-        }
+    private mutating func receive(_ inPlace: FrameInPlace, of run: FrameRun, from link: ServerLink) {
         guard let server = servers[link] else { return }
+        let frame = run.frame(at: inPlace.offset)
         guard server.name != nil else {
             register(frame, link)
             return
@@ -50,7 +54,7 @@ extension Router {
         heard(link)
         if link == route { routeHeardAt = now }
         switch frame.type {
-        case .response: response(frame, of: run, from: link)
+        case .response: response(inPlace, of: run, from: link)
         case .proxyHeartbeat: heartbeat(frame, from: link)
         case .takeOver, .changeInSync: switchRequest(frame, from: link)
         case .probeReply: probeReply(frame, from: link)
@@ -104,7 +108,7 @@ extension Router {
         }
     }
 
-    private mutating func response(_ frame: Frame, of run: FrameRun, from link: ServerLink) {
+    private mutating func response(_ frame: FrameInPlace, of run: FrameRun, from link: ServerLink) {
         guard link == route, frame.header.epoch == record?.epoch else {
             discarded += 1
             return

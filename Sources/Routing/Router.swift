@@ -153,14 +153,24 @@ public struct Router: Sendable {
     ///
     /// - Parameter expected: how many bytes are going to come to the same destination, if that is known.
     mutating func pass(
-        _ header: Header, _ payload: ArraySlice<UInt8>, to destination: Destination, expecting expected: Int
+        _ header: Header, payloadOf frame: FrameInPlace, to destination: Destination, expecting expected: Int
     ) {
+        prepare(destination, expected)
+        passing.append(header, payloadOf: frame)
+    }
+
+    /// The same with a payload that was kept.
+    mutating func pass(_ header: Header, payload: ArraySlice<UInt8>, to destination: Destination) {
+        prepare(destination, 0)
+        passing.append(header, payload: payload)
+    }
+
+    private mutating func prepare(_ destination: Destination, _ expected: Int) {
         if destination != self.destination {
             passOn()
             self.destination = destination
             passing.reserveCapacity(expected)
         }
-        passing.append(header, payload: payload)
     }
 
     private mutating func passOn() {

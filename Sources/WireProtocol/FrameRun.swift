@@ -40,20 +40,28 @@ public struct FrameRun: Sendable, Sequence {
 
     /// - Precondition: the payload is within ``Limits/maximumPayloadBytes``.
     public mutating func append(_ header: Header, payload: ArraySlice<UInt8>) {
-        append(header) { $0.append(contentsOf: payload) }
+        precondition(payload.count <= Limits.maximumPayloadBytes, "senders cut what is longer into several frames")
+        payload.withUnsafeBytes { append(header, $0, checksum: Frame.checksum($0)) }
+    }
+
+    /// The same with the payload of a frame that was received, and whose checksum was looked at then.
+    public mutating func append(_ header: Header, payloadOf frame: FrameInPlace) {
+        append(header, frame.payload, checksum: frame.checksum)
     }
 
     /// The same with a payload that many frames have, and that was prepared once.
     public mutating func append(_ header: Header, _ payload: PreparedPayload) {
+        payload.bytes.withUnsafeBytes { append(header, $0, checksum: payload.checksum) }
+    }
+
+    private mutating func append(_ header: Header, _ payload: UnsafeRawBufferPointer, checksum: UInt32) {
         separate()
-        // Made aside and copied in one piece: where it goes, memory is mostly cold.
-        withUnsafeTemporaryAllocation(byteCount: Header.byteCount + payload.bytes.count, alignment: 8) { bytes in
-            header.write(payloadBytes: payload.bytes.count, checksum: payload.checksum, to: bytes)
-            payload.bytes.withUnsafeBytes {
-                UnsafeMutableRawBufferPointer(rebasing: bytes[Header.byteCount...]).copyMemory(from: $0)
-            }
+        // Made aside and copied: where it goes memory is mostly cold, and is touched once.
+        withUnsafeTemporaryAllocation(byteCount: Header.byteCount, alignment: 8) { bytes in
+            header.write(payloadBytes: payload.count, checksum: checksum, to: bytes)
             storage.append(contentsOf: UnsafeRawBufferPointer(bytes))
         }
+        storage.append(contentsOf: payload)
         range = range.lowerBound..<storage.count
         count += 1
     }
@@ -96,18 +104,18 @@ public struct FrameRun: Sendable, Sequence {
         return first
     }
 
-    /// Hands the frames to `body` where they lie, until it returns false; `offset` is what ``frame(at:)`` takes. The payload
-    /// is valid only inside `body`.
-    public func forEachInPlace(
-        _ body: (_ header: Header, _ payload: UnsafeRawBufferPointer, _ offset: Int) -> Bool
-    ) {
+    /// Hands the frames to `body` where they lie, until it returns false. They are valid only inside it.
+    public func forEachInPlace(_ body: (FrameInPlace) -> Bool) {
         withUnsafeBytes { bytes in
             var at = 0
             while at < bytes.count {
-                let (header, length) = Header.read(UnsafeRawBufferPointer(rebasing: bytes[at...]))
+                let rest = UnsafeRawBufferPointer(rebasing: bytes[at...])
+                let (header, length) = Header.read(rest)
                 let first = at + Header.byteCount
-                let payload = UnsafeRawBufferPointer(rebasing: bytes[first..<first + length])
-                guard body(header, payload, at) else { return }
+                let frame = FrameInPlace(
+                    header: header, payload: UnsafeRawBufferPointer(rebasing: bytes[first..<first + length]),
+                    checksum: Header.readChecksum(rest), offset: at)
+                guard body(frame) else { return }
                 at = first + length
             }
         }
@@ -141,6 +149,15 @@ public struct FrameRun: Sendable, Sequence {
             return Frame(checked: header, payload: bytes[first..<at])
         }
     }
+}
+
+/// A frame among others, in the bytes of its run; it is valid as long as they are looked at.
+public struct FrameInPlace {
+    public let header: Header
+    public let payload: UnsafeRawBufferPointer
+    fileprivate let checksum: UInt32
+    /// What ``FrameRun/frame(at:)`` takes.
+    public let offset: Int
 }
 
 /// A payload with its checksum.

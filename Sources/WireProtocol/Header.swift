@@ -145,6 +145,13 @@ public struct Header: Hashable, Sendable {
     }
 }
 
+extension Header {
+    /// The payload's checksum, in a header that was looked at before.
+    static func readChecksum(_ bytes: UnsafeRawBufferPointer) -> UInt32 {
+        UInt32(littleEndian: bytes.loadUnaligned(fromByteOffset: 12, as: UInt32.self))
+    }
+}
+
 /// A whole frame.
 public struct Frame: Hashable, Sendable {
     public var header: Header

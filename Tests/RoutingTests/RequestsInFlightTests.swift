@@ -67,3 +67,9 @@ import WireProtocol
         #expect(requests.isEmpty && requests.bytes == 0)
     }
 }
+
+extension RequestsInFlight {
+    fileprivate mutating func append(_ frame: Frame, order: UInt64, since: Instant, wasSent: Bool) {
+        frame.payload.withUnsafeBytes { append(frame.header, $0, order: order, since: since, wasSent: wasSent) }
+    }
+}

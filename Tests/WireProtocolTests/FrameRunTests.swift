@@ -42,13 +42,16 @@ import TupleCore
         #expect(run.count == expected.count, comment)
         #expect(run.withUnsafeBytes { [UInt8]($0) } == expected.flatMap(\.encoded), comment)
         var inPlace: [Frame] = []
-        run.forEachInPlace { header, payload, offset in
-            let frame = run.frame(at: offset)
-            #expect(frame.header == header && frame.payload.elementsEqual(payload), comment)
-            inPlace.append(frame)
+        var again = FrameRun()
+        run.forEachInPlace { frame in
+            let whole = run.frame(at: frame.offset)
+            #expect(frame.header == whole.header && whole.payload.elementsEqual(frame.payload), comment)
+            again.append(frame.header, payloadOf: frame)
+            inPlace.append(whole)
             return inPlace.count < 7
         }
         #expect(inPlace == [Frame](expected.prefix(7)), comment)
+        #expect(again.withUnsafeBytes { [UInt8]($0) } == inPlace.flatMap(\.encoded), comment)
         // What follows in the same memory is not a part of it.
         let last = Frame(Header(.response, sequence: RequestSequence(77)), payload: [1, 2, 3])
         run.append(last.header, PreparedPayload([1, 2, 3]))
