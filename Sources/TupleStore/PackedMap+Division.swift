@@ -148,7 +148,7 @@ extension PackedMap {
 extension PackedMap.Branch {
     /// A neighbour with so much room takes pairs over; otherwise two full leaves become three. Less room would be used up
     /// at once, and copying costs more than it brings.
-    private static let worthwhileRoom = PackedMap.Page.standardCapacity / 4
+    private static let worthwhileRoom = PackedMap.Page.standardCapacity / 6
 
     /// Divides the pairs of the full leaf `index` and a new one evenly between it and a neighbour, and a third leaf
     /// where both are full: leaves are then about 80 % full, instead of 70, after insertions in any order.
