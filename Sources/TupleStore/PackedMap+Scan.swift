@@ -112,7 +112,7 @@ extension PackedMap.Page {
     }
 
     @inline(__always)
-    func prefetchPairs() {
+    fileprivate func prefetchPairs() {
         view { page in
             twinspace_prefetch(page.base, page.slotsEnd)
             // What is far ahead in a page as large as a single pair would be gone again.
