@@ -43,12 +43,14 @@ final class LaneThread: Sendable {
 
     private let owner: LoopBound<ClientLanes>
     private let maximumOutgoingBytes: Int
+    private let busyPolling: Duration
     private let started = Mutex<Result<LoopBound<ClientLane>, SystemError>?>(nil)
     private let ready = Semaphore()
 
-    init(owner: LoopBound<ClientLanes>, maximumOutgoingBytes: Int) {
+    init(owner: LoopBound<ClientLanes>, maximumOutgoingBytes: Int, busyPolling: Duration) {
         self.owner = owner
         self.maximumOutgoingBytes = maximumOutgoingBytes
+        self.busyPolling = busyPolling
     }
 
     /// Starts the thread, and waits until its loop is there.
@@ -76,7 +78,7 @@ final class LaneThread: Sendable {
     private func serve() {
         defer { ended.signal() }
         do throws(SystemError) {
-            let loop = try EventLoop()
+            let loop = try EventLoop(busyPolling: busyPolling)
             let lane = ClientLane(on: loop, of: self, owner: owner, maximumOutgoingBytes: maximumOutgoingBytes)
             let bound = LoopBound(lane, on: loop)
             started.withLock { $0 = .success(bound) }

@@ -46,7 +46,8 @@ package final class ClientLanes {
         self.maximumOutgoingBytes = maximumOutgoingBytes
         let owner = LoopBound(self, on: loop)
         for _ in 0..<count {
-            let thread = LaneThread(owner: owner, maximumOutgoingBytes: maximumOutgoingBytes)
+            let thread = LaneThread(
+                owner: owner, maximumOutgoingBytes: maximumOutgoingBytes, busyPolling: loop.busyPolling)
             do throws(SystemError) { lanes.append(Lane(thread: thread, lane: try thread.start())) } catch {
                 end(flushingFor: .zero)
                 throw error

@@ -36,6 +36,7 @@ final class Companion {
             "--listen", "\(Address(host: address.host, port: 0))", "--data", "\(options.data)-passive",
             "--heartbeat-interval", options.heartbeatInterval.unitText,
             "--heartbeat-misses", "\(options.heartbeatMisses)", "--elements", options.rule.name,
+            "--scrub-interval", options.scrubInterval.unitText, "--busy-poll", options.busyPolling.unitText,
         ]
         switch options.sync {
         case .always: arguments += ["--sync", "always"]

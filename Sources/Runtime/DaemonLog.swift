@@ -26,6 +26,13 @@ enum Daemon {
             Option("log-format", .choice(["text", "json"]), default: "text", help: "How log lines are written."),
         ])
 
+    /// How the event loop waits.
+    static let busyPoll = Option(
+        "busy-poll", .duration(.zero...Duration.milliseconds(1)), default: "50us",
+        help:
+            "For how long events are looked for before the process sleeps, while requests come fast; 0s to sleep at once."
+    )
+
     static func logger(_ values: OptionValues, program: String) -> Logger {
         do throws(SystemError) {
             let destination = values.textIfAny("log").map { Logger.Destination.file($0) } ?? .standardError

@@ -8,7 +8,7 @@ package import TupleCore
 ///
 /// One iteration: timers, then whatever the kernel reported (reads, accepts, finished work), then what other threads have
 /// posted, then the `afterEvents` callbacks, then one flush of every connection that has something to send; only then
-/// does it sleep. Batching (journal appends, answers) belongs in `afterEvents`.
+/// does it sleep, or first look for events for a moment (``BusyPolling``). Batching (journal appends, answers) belongs in `afterEvents`.
 package final class EventLoop {
     /// How many bytes one read takes at most; the buffer is one for the whole loop.
     package static let readBufferSize = 256 * 1024
@@ -31,6 +31,10 @@ package final class EventLoop {
     private var soonCallbacks: [() -> Void] = []
     /// Which iteration this is.
     private(set) var iteration: UInt64 = 0
+    let busyPolling: Duration
+    private var polling: BusyPolling
+    /// Since when there has been nothing to do.
+    private var waitingSince: Int64?
     private var unflushedFrames = 0
     private var unflushed: [Connection] = []
     private var flushing: [Connection] = []
@@ -40,8 +44,11 @@ package final class EventLoop {
 
     /// The calling thread is the loop's from now on. Also sets the process to ignore SIGPIPE.
     ///
+    /// - Parameter busyPolling: for how long events are looked for, where that pays, before it sleeps.
     /// - Throws: when the kernel gives no descriptor for the loop.
-    package init() throws(SystemError) {
+    package init(busyPolling: Duration = .zero) throws(SystemError) {
+        self.busyPolling = busyPolling
+        polling = BusyPolling(window: busyPolling)
         Signal.ignoreBrokenPipes()
         let async = UnsafeMutablePointer<uv_async_t>.allocate(capacity: 1)
         raw = .allocate(capacity: 1)
@@ -69,7 +76,7 @@ package final class EventLoop {
         uv_unref(prepare.asHandle)
         uv_check_start(check) { handle in
             guard let data = handle?.pointee.data else { return }
-            Unmanaged<EventLoop>.fromOpaque(data).takeUnretainedValue().inbox.hasWokenUp()
+            Unmanaged<EventLoop>.fromOpaque(data).takeUnretainedValue().hasWokenUp()
         }
         uv_unref(check.asHandle)
     }
@@ -190,8 +197,32 @@ package final class EventLoop {
     private func finishIteration() {
         inbox.deliverWhileAwake()
         flush(isEarly: false)
+        if polling.window > 0, uv_is_active(idle.asHandle) == 0 { lookForEvents() }
         if !inbox.fallsAsleep() { startIdling() }
         iteration &+= 1
+    }
+
+    private static func monotonicNanoseconds() -> Int64 { Int64(truncatingIfNeeded: uv_hrtime()) }
+
+    /// Returns when there is something to do, and when the polling's window is over. Timers and what libuv has not told the
+    /// kernel yet are late by that much.
+    private func lookForEvents() {
+        let begin = EventLoop.monotonicNanoseconds()
+        waitingSince = begin
+        guard polling.pays(at: begin) else { return }
+        var events = pollfd(fd: uv_backend_fd(raw), events: Int16(POLLIN), revents: 0)
+        while poll(&events, 1, 0) == 0, !inbox.seemsFull {
+            let offer = EventLoop.monotonicNanoseconds()
+            sched_yield()
+            guard polling.goesOn(from: begin, offer: offer, to: EventLoop.monotonicNanoseconds()) else { return }
+        }
+    }
+
+    private func hasWokenUp() {
+        inbox.hasWokenUp()
+        guard let since = waitingSince else { return }
+        waitingSince = nil
+        polling.waited(for: EventLoop.monotonicNanoseconds() - since)
     }
 
     private func flush(isEarly: Bool) {
@@ -286,6 +317,8 @@ extension EventLoop {
             }
             for closure in closures { closure() }
         }
+
+        fileprivate var seemsFull: Bool { hasClosures.load(ordering: .relaxed) }
 
         /// What came while the loop was busy: nobody sent a wake-up for it.
         fileprivate func deliverWhileAwake() {

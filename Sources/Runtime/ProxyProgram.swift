@@ -36,6 +36,7 @@ package enum ProxyProgram {
                     Option(
                         "threads", .integer(1...64), default: "1",
                         help: "Event loops on threads of their own; all but one serve clients' connections only."),
+                    Daemon.busyPoll,
                 ]),
             Daemon.logOptions,
         ],
@@ -102,7 +103,7 @@ final class ProxyProcess {
         data = values.text("data")
         let identity: UInt64
         do throws(SystemError) {
-            loop = try EventLoop()
+            loop = try EventLoop(busyPolling: values.duration("busy-poll"))
             identity = try randomUInt64()
         } catch { throw StartFailure(description: "\(error)") }
         let known: SwitchRecord?

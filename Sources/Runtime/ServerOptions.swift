@@ -19,6 +19,7 @@ package struct ServerOptions: Sendable {
     package var spawnsPassive: Bool
     package var fenceCommand: String?
     package var rule: ElementRule
+    package var busyPolling: Duration
 
     static let program = "twinspace-server"
     static let intervalSync = Duration.milliseconds(1_000)
@@ -48,6 +49,7 @@ package struct ServerOptions: Sendable {
                     Option(
                         "elements", .choice(["alphanumeric", "text"]), default: "alphanumeric",
                         help: "Which strings may be elements. It belongs to the space and cannot be changed later."),
+                    Daemon.busyPoll,
                 ]),
             OptionsSpecification.Group(
                 "Safety",
@@ -120,5 +122,6 @@ package struct ServerOptions: Sendable {
         spawnsPassive = values.isOn("spawn-passive")
         fenceCommand = values.textIfAny("fence-command")
         rule = ElementRule(name: values.text("elements")) ?? .alphanumeric
+        busyPolling = values.duration("busy-poll")
     }
 }

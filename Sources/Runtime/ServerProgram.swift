@@ -23,7 +23,7 @@ package enum ServerProgram {
         let searches: SearchThreads
         let watch: DiskWatch
         do throws(SystemError) {
-            loop = try EventLoop()
+            loop = try EventLoop(busyPolling: options.busyPolling)
             searches = try SearchThreads(on: loop)
             watch = try DiskWatch(options.name, logger: logger, patience: ServerJournal.patience)
         } catch { Daemon.fail(ServerOptions.program, "\(error)") }

@@ -28,11 +28,12 @@ import TupleCore
         #expect(order.withLock { $0 } == Array(0..<100))
     }
 
-    @Test func whatIsPostedToALoopThatFallsAsleepAtThatMomentIsNotForgotten() throws {
+    @Test(arguments: [Duration.zero, .milliseconds(1)])
+    func whatIsPostedToALoopThatFallsAsleepAtThatMomentIsNotForgotten(busyPolling: Duration) throws {
         // Each closure is posted when the one before has been run, which is when the loop falls asleep. As many as there is
         // time for: a busy machine switches between the two threads some hundred times a second only.
         let ran = Atomic<Int>(0)
-        try withLoop { loop in
+        try withLoop(busyPolling: busyPolling) { loop in
             let inbox = loop.inbox
             loop.offload({
                 let end = ContinuousClock.now + .seconds(2)
@@ -55,9 +56,10 @@ import TupleCore
         }
     }
 
-    @Test func whatIsPostedBetweenTheLastLookAndTheSleepIsNotForgotten() throws {
+    @Test(arguments: [Duration.zero, .milliseconds(1)])
+    func whatIsPostedBetweenTheLastLookAndTheSleepIsNotForgotten(busyPolling: Duration) throws {
         // The callback's closure runs at the loop's last look before it sleeps; what that one posts comes after the look.
-        try withLoop { loop in
+        try withLoop(busyPolling: busyPolling) { loop in
             var isDue = false
             let bound = LoopBound(loop, on: loop)
             // Not in the loop's first iteration: until then it counts as asleep.

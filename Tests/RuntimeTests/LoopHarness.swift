@@ -5,10 +5,10 @@ import Testing
 /// Runs `body` on a new loop until it calls `stop()`, or a test's patience is over, which is a failure. Afterwards the
 /// loop is closed, which asserts that no handle was left.
 func withLoop(
-    patience: Duration = .seconds(60), sourceLocation: SourceLocation = #_sourceLocation,
+    patience: Duration = .seconds(60), busyPolling: Duration = .zero, sourceLocation: SourceLocation = #_sourceLocation,
     _ body: (EventLoop) throws -> Void
 ) throws {
-    let loop = try EventLoop()
+    let loop = try EventLoop(busyPolling: busyPolling)
     defer { loop.close() }
     let limit = Timer(on: loop) {
         Issue.record("the loop was not stopped in time", sourceLocation: sourceLocation)
