@@ -24,7 +24,7 @@ public struct ReplicaSettings: Sendable {
     public var restBytes = 4 * 1_048_576
     /// Bytes of a snapshot that are sent before the connection must have drained. More than what a connection counts as
     /// drained: of less nobody is told that it has left.
-    public var snapshotBurstBytes = 1_048_576
+    public var snapshotBurstBytes = 524_288
 
     /// How a server that has failed comes back.
     public enum Resync: String, Sendable, CaseIterable {

@@ -12,7 +12,7 @@ package final class Connection: LoopHandle {
     package var onBytes: ((UnsafeRawBufferPointer) -> Void)?
     /// `connect` succeeded.
     package var onConnected: (() -> Void)?
-    /// The outgoing bytes, having been above `lowWaterMark`, are at or below it again.
+    /// The outgoing bytes, having been above `lowWaterMark`, are at or below it again. Called in the next iteration.
     package var onDrained: (() -> Void)?
     /// The end, with its reason.
     package var onClose: ((CloseReason) -> Void)?
@@ -401,7 +401,11 @@ package final class Connection: LoopHandle {
         }
         if wasAboveLowWater, waiting <= Self.lowWaterMark {
             wasAboveLowWater = false
-            if state == .open { onDrained?() }
+            // One turn an iteration: a producer goes on at once, and there may be many flushes.
+            loop.soon { [weak self] in
+                guard let self, self.state == .open else { return }
+                self.onDrained?()
+            }
         }
     }
 

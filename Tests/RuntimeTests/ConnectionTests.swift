@@ -371,6 +371,28 @@ import Testing
         #expect(mostWaiting <= 1_300_000)
     }
 
+    @Test func aProducerHasOneTurnAnIterationHoweverOftenIsFlushed() throws {
+        let piece = patternedBytes(Connection.lowWaterMark + 1)
+        var turns: [UInt64] = []
+        var received = 0
+        try withPair { loop, client, server in
+            func produce() {
+                guard turns.count < 50 else { return }
+                turns.append(loop.iteration)
+                server.send(piece)
+            }
+            server.onDrained = produce
+            client.onBytes = {
+                received += $0.count
+                if received == 50 * piece.count { loop.stop() }
+            }
+            loop.afterEvents { _ in for _ in 0..<3 { loop.flushConnections() } }
+            produce()
+        }
+        #expect(turns.count == 50)
+        #expect(Set(turns).count == 50)
+    }
+
     @Test func sendsOfOneIterationLeaveTogether() throws {
         var reads: [Int] = []
         try withPair { loop, client, server in

@@ -50,6 +50,7 @@ def arguments():
     parser.add_argument("--takeovers", type=int, default=25, help="kills, and as many freezes (default 25)")
     parser.add_argument("--soak", type=int, default=60, help="seconds of the long load (default 60)")
     parser.add_argument("--haproxy-threads", type=int, default=1, help="HAProxy's nbthread (default 1)")
+    parser.add_argument("--haproxy-busy-polling", action="store_true", help="HAProxy never sleeps (its busy-polling)")
     parser.add_argument("--proxy-flags", default="", help="more flags for the proxy, in one word")
     parser.add_argument("--server-flags", default="", help="more flags for the servers, in one word")
     parser.add_argument("--without", default="", help="systems left out, with commas: redis, relay")
@@ -186,7 +187,7 @@ def main():
         if reason:
             say(f"SKIPPED Redis: {reason}")
         else:
-            competitors.append(Redis(tools, options.haproxy_threads))
+            competitors.append(Redis(tools, options.haproxy_threads, options.haproxy_busy_polling))
     if "relay" not in without:
         competitors.append(Relay(tools))
     description = machine(build, systems.haproxy_path())

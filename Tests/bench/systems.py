@@ -195,9 +195,10 @@ class Redis(System):
     name = "Redis"
     roles = ("HAProxy", "primary", "replica")
 
-    def __init__(self, tools, haproxy_threads):
+    def __init__(self, tools, haproxy_threads, haproxy_busy_polling=False):
         self.tools = tools
         self.haproxy_threads = haproxy_threads
+        self.haproxy_busy_polling = haproxy_busy_polling
         self.directory = None
         self.running = {}
         self.ports = {}
@@ -237,6 +238,7 @@ class Redis(System):
         text = f"""
 global
     nbthread {self.haproxy_threads}
+    {"busy-polling" if self.haproxy_busy_polling else ""}
     maxconn 4000
 defaults
     mode tcp
