@@ -28,7 +28,7 @@ enum Daemon {
 
     /// How the event loop waits.
     static let busyPoll = Option(
-        "busy-poll", .duration(.zero...Duration.milliseconds(1)), default: "50us",
+        "busy-poll", .duration(.zero...Duration.milliseconds(1)), default: "0s",
         help:
             "For how long events are looked for before the process sleeps, while requests come fast; 0s to sleep at once."
     )
