@@ -40,6 +40,7 @@ extension Replica {
         // The record may have come by a view, where the word of the founding itself was lost.
         let isFounding = isBlank
         record = granted
+        newcomersInDoubt = []
         isBlank = false
         actions.append(.remember(granted))
         let lost = passive?.target

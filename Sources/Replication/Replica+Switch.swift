@@ -10,8 +10,25 @@ extension Replica {
         lastProxyBeat = moment.instant
         let register = Register(
             name: name, address: settings.address, rule: settings.rule, activeEpoch: active?.epoch ?? .zero,
-            position: state.position, record: isBlank ? nil : record, holdsCopy: !isBlank && !isSuspect)
+            position: state.position, record: isBlank ? nil : recordThatMayStand, holdsCopy: !isBlank && !isSuspect)
         actions.append(.sendToProxy(register.frame))
+    }
+
+    /// The record, with those who may be in its set: the switch may have taken them in, and may have promoted one of
+    /// them, before this server hears of it. Should the switch's record be lost then, it must not be rebuilt from this
+    /// server without them. They hold everything acknowledged: an active server waits for them as long as the doubt lasts.
+    private var recordThatMayStand: SwitchRecord? {
+        guard var known = record else { return nil }
+        known.inSync = Set(known.inSync).union(newcomersInDoubt).sorted()
+        return known
+    }
+
+    /// The switch has told what became of the newcomers. Where it has not taken them in, the disk must not count them any
+    /// longer: nobody waits for them from here on.
+    private mutating func endDoubtOfNewcomers() {
+        guard pendingSwitch == nil, !newcomersInDoubt.isEmpty, let record else { return }
+        newcomersInDoubt = []
+        actions.append(.remember(record))
     }
 
     mutating func proxyLost() {
@@ -72,11 +89,14 @@ extension Replica {
         proxy = .registered
         members = [:]
         for member in view.members { members[member.name] = member.address }
-        // On this connection everything before the view has been carried out or never will be.
-        if case .changeInSync = pendingSwitch?.kind, pendingSwitch?.askedAt == Instant(nanoseconds: .max / 2) {
+        // What was asked on an earlier connection has been carried out before the view, or never will be. A proxy that has
+        // no record, or an older one, has lost what it did: it tells nothing.
+        let tells = view.record.map { !isOutdated($0) } ?? false
+        if tells, case .changeInSync = pendingSwitch?.kind, pendingSwitch?.askedAt == Instant(nanoseconds: .max / 2) {
             pendingSwitch = nil
         }
         adopt(view.record)
+        if tells { endDoubtOfNewcomers() }
         // The proxy's first word on a connection is no older than the connection.
         if isFirst { endDoubt() }
         considerTakeOver()
@@ -102,6 +122,7 @@ extension Replica {
             if !reply.granted { log(.warn, "insync-refused", [.init("reason", reply.message)]) }
             // A refusal that brings no news would be answered with the same request at once; the next tick asks again.
             if reply.granted || reply.record != record { adopt(reply.record) }
+            endDoubtOfNewcomers()
         }
     }
 
@@ -118,15 +139,18 @@ extension Replica {
         becomeActive(granted, isPlanned: true)
     }
 
+    private func isOutdated(_ other: SwitchRecord) -> Bool {
+        guard let record else { return false }
+        return other.cluster != record.cluster || other.version < record.version
+    }
+
     /// Takes the record over where it is newer than the one that is known, and acts on it.
     private mutating func adopt(_ newer: SwitchRecord?) {
-        guard let newer else { return }
-        if let known = record {
-            guard newer.cluster == known.cluster, newer.version >= known.version else { return }
-        }
+        guard let newer, !isOutdated(newer) else { return }
         let previous = record
         if newer != previous {
             record = newer
+            newcomersInDoubt = []
             if !isBlank { actions.append(.remember(newer)) }
         }
         if let active {
@@ -178,14 +202,8 @@ extension Replica {
     /// The active server wants the switch to record another in-sync set.
     mutating func requestInSync(_ inSync: [NodeID]) {
         guard proxy == .registered, pendingSwitch == nil, let record, record.inSync != inSync else { return }
-        let added = inSync.filter { !record.inSync.contains($0) }
-        if !added.isEmpty {
-            // The switch may promote a newcomer before this server hears of it. Should the switch's record be lost then,
-            // it must not be rebuilt from this server without the newcomer.
-            var wider = record
-            wider.inSync = (record.inSync + added).sorted()
-            actions.append(.remember(wider))
-        }
+        newcomersInDoubt = inSync.filter { !record.inSync.contains($0) }
+        if !newcomersInDoubt.isEmpty, let recordThatMayStand { actions.append(.remember(recordThatMayStand)) }
         let sequence = nextSequence()
         pendingSwitch = PendingSwitch(sequence: sequence, kind: .changeInSync(inSync), askedAt: moment.instant)
         let request = SwitchRequest.changeInSync(epoch: record.epoch, version: record.version, inSync: inSync)

@@ -21,6 +21,9 @@ public struct Replica {
     var members: [NodeID: String] = [:]
     /// A request to the switch that is on its way; one at a time.
     var pendingSwitch: PendingSwitch?
+    /// Whom this server has asked the switch to take into the set, and nothing has told yet whether it did. The record
+    /// on disk counts them, and so does the one that this server registers with; ``record`` does not.
+    var newcomersInDoubt: [NodeID] = []
     var lastTakeOverAsked: Instant?
     /// Set while this server is the active one.
     var active: Active?

@@ -13,11 +13,12 @@ extension Router {
     /// Nil where no registered server has a record.
     private var knowledge: Knowledge? {
         let known = servers.values.compactMap(\.record)
-        guard let newest = known.max(by: { $0.version < $1.version }) else { return nil }
+        // Of the same version the smallest set was the switch's own: an active server may bring a wider one, with those
+        // that it has asked for. Nobody knows whether the switch took them in, so they are waited for, but need not count.
+        let newest = known.max { ($0.version, $1.inSync.count) < ($1.version, $0.inSync.count) }
+        guard let newest else { return nil }
         // A server with a new data directory knows of no change: it does not count.
         let present = Set(servers.values.filter { $0.record?.cluster == newest.cluster }.compactMap(\.name))
-        // Of the same version an active server may bring the set that it was about to ask for: nobody knows whether the
-        // switch has recorded it.
         let equals = known.filter { $0.cluster == newest.cluster && $0.version == newest.version }
         return Knowledge(newest: newest, missing: Set(equals.flatMap(\.inSync)).subtracting(present).sorted())
     }

@@ -196,6 +196,103 @@ import WireProtocol
         #expect(wire.violations == [])
     }
 
+    /// The question arrives after its asker has given the connection up, the newcomer is promoted by it, and the record is
+    /// lost: the asker lived on all the while, and still counts the newcomer. Found by the simulator.
+    @Test func aQuestionWithoutAnAnswerIsNotForgotten() {
+        let wire = Wire()
+        wire.start("a")
+        wire.run(.ms(300))
+        wire.cuts.insert(Cut(from: "a", to: "proxy"))
+        wire.start("b")
+        wire.run(.ms(200))
+        #expect(wire.node("a").disk.record?.inSync.count == 2, "the question is on its way")
+        // a's side of the connection ends, and no other one comes about; what was sent arrives.
+        wire.close(.nodeToProxy("a"))
+        wire.happen(wire.node("a"), .proxyLost)
+        wire.node("a").connectAt = wire.now
+        wire.cuts = [Cut(from: "proxy", to: "a")]
+        wire.cut("a", "b")
+        wire.run(.seconds(1))
+        #expect(wire.record.story == "epoch 2 b [b]")
+        wire.crashProxy()
+        wire.proxyDisk = nil
+        wire.heal()
+        wire.cut("b", "proxy")
+        wire.startProxy()
+        wire.run(.seconds(1))
+        #expect(wire.told("proxy WARN rebuilding waiting-for=b"))
+        #expect(wire.proxyDisk == nil, "b is waited for")
+        wire.heal()
+        wire.run(.seconds(2))
+        #expect(wire.record.active == nodeID("b") && wire.record.inSync.count == 2)
+        #expect(wire.violations == [])
+    }
+
+    /// A newcomer that the switch has not taken in is not waited for: so the disk must not go on counting it, or a record
+    /// that is rebuilt from there would let it be promoted.
+    @Test(arguments: [false, true]) func aNewcomerThatWasNotTakenInIsStruckOut(_ isRefused: Bool) {
+        let wire = Wire()
+        wire.start("a")
+        wire.run(.ms(300))
+        wire.cuts.insert(Cut(from: "a", to: "proxy"))
+        wire.start("b")
+        wire.run(.ms(200))
+        #expect(wire.node("a").disk.record?.inSync.count == 2, "the question is on its way")
+        // It is lost with the connection, or comes too late: b is gone.
+        wire.crash("b")
+        wire.run(.ms(100))
+        if !isRefused {
+            wire.crashProxy()
+            wire.startProxy()
+        }
+        wire.heal()
+        wire.run(.seconds(3))
+        #expect(wire.told("a WARN insync-refused") == isRefused)
+        #expect(wire.record.story == "epoch 1 a [a]")
+        #expect(wire.node("a").disk.record == wire.record)
+        let client = wire.client()
+        let put = client.put("k", "1")
+        wire.run(.seconds(1))
+        #expect(client.says(put) == "ok", "a goes on alone")
+        // Its disk tells the same after a restart, to a proxy that knows nothing; then a dies.
+        wire.crash("a")
+        wire.crashProxy()
+        wire.proxyDisk = nil
+        wire.startProxy()
+        wire.cut("a", "b")
+        wire.start("b")
+        wire.start("a")
+        wire.run(.seconds(2))
+        wire.crash("a")
+        wire.run(.seconds(5))
+        #expect(wire.record.active == nodeID("a"), "b lacks what a alone acknowledged")
+        #expect(wire.violations == [])
+    }
+
+    /// A proxy that has no record itself tells nothing about what became of the question: the newcomer is still waited for.
+    @Test func aProxyWithoutARecordDoesNotSettleTheQuestion() {
+        let wire = Wire()
+        wire.start("a")
+        wire.run(.ms(300))
+        wire.cuts.insert(Cut(from: "a", to: "proxy"))
+        wire.start("b")
+        wire.run(.ms(200))
+        #expect(wire.node("a").disk.record?.inSync.count == 2, "the question is on its way")
+        wire.crash("b")
+        wire.crashProxy()
+        wire.proxyDisk = nil
+        wire.startProxy()
+        wire.heal()
+        wire.run(.seconds(2))
+        #expect(wire.told("proxy WARN rebuilding waiting-for=b"))
+        #expect(wire.node("a").disk.record?.inSync.count == 2)
+        #expect(wire.proxyDisk == nil)
+        wire.start("b")
+        wire.run(.seconds(2))
+        #expect(wire.record.inSync.count == 2)
+        #expect(wire.violations == [])
+    }
+
     /// A server outside the in-sync set is never promoted, however long the service waits.
     @Test func aServerOutsideTheSetIsNeverPromoted() {
         let wire = Wire.running()

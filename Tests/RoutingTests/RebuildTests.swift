@@ -38,10 +38,22 @@ import WireProtocol
     @Test func ofRecordsWithTheSameVersionAllSetsCount() {
         var proxy = RouterFixture()
         proxy.register(1, "a", record: record(3, version: 7, "b", ["a", "b"]))
-        proxy.register(2, "b", record: record(3, version: 7, "b", ["b", "c"]))
+        proxy.register(2, "b", record: record(3, version: 7, "b", ["a", "b", "c"]))
         #expect(proxy.persisted.isEmpty, "c may have been promoted")
         proxy.register(3, "c", record: record(4, version: 9, "c", ["c"]))
         #expect(proxy.persisted == [record(4, version: 9, "c", ["c"])])
+    }
+
+    /// The set without those who were asked for is the one that the switch is known to have had, whoever comes last.
+    @Test(arguments: [["a", "b", "c"], ["c", "b", "a"], ["b", "a", "c"], ["c", "a", "b"]])
+    func ofRecordsWithTheSameVersionTheSmallestSetIsTaken(_ order: [String]) {
+        var proxy = RouterFixture()
+        let known = [
+            "a": record(3, version: 7, "b", ["a", "b"]), "b": record(3, version: 7, "b", ["a", "b", "c"]),
+            "c": record(2, version: 5, "a", ["a"]),
+        ]
+        for (link, name) in order.enumerated() { proxy.register(UInt64(link + 1), name, record: known[name]) }
+        #expect(proxy.persisted == [record(3, version: 7, "b", ["a", "b"])])
     }
 
     /// An empty directory under a member's name tells nothing.

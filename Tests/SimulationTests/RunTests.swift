@@ -11,7 +11,8 @@ import Testing
 
     /// What long runs have found: a takeover granted while the copy was being rewound; a snapshot of a longer, older history
     /// that was taken for the newest; epochs that were granted, not taken, and forgotten with the proxy's record.
-    @Test(arguments: [108_775, 14_736, 104_389, 104_879, 3_063_811]) func whatWasFoundOnceIsNotThereAgain(_ seed: Int) {
+    @Test(arguments: [108_775, 14_736, 104_389, 104_879, 3_063_811, 2_670_627_472])
+    func whatWasFoundOnceIsNotThereAgain(_ seed: Int) {
         let report = Run(RunPlan(seed: UInt64(seed))).go()
         #expect(report.violations == [], "twinspace-sim --seed \(seed) --trace tells the story")
     }
