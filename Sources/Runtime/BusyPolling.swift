@@ -6,7 +6,8 @@ import TupleCore
 /// look in vain is a processor's time for nothing, so it is bounded: nobody looks where little happens, and looks in vain
 /// take no more than a fifth of the time. Where others have work for the processor, it is left to them: a process that
 /// sleeps gets one sooner, when there is something to do, than one that always runs. (To offer the processor has no effect
-/// on processes of other control groups or sessions, which the kernel schedules apart. A fifth does no harm there.)
+/// on processes of other control groups or sessions, which the kernel schedules apart; there a fifth of the time is what it
+/// may cost.)
 struct BusyPolling: Sendable {
     /// How long one look lasts at most, in nanoseconds; 0 where the loop sleeps at once.
     let window: Int64

@@ -4,11 +4,13 @@ import Synchronization
 package import TupleCore
 
 /// A single-threaded event loop on libuv. Everything that belongs to it (timers, connections, listeners…) is created,
-/// used and released on one thread, the one that makes the loop and calls `run()`; only its `inbox` may be used from others.
+/// used and released on one thread, the one that makes the loop and calls `run()`; only its `inbox` may be used from
+/// others.
 ///
 /// One iteration: timers, then whatever the kernel reported (reads, accepts, finished work), then what other threads have
 /// posted, then the `afterEvents` callbacks, then one flush of every connection that has something to send; only then
-/// does it sleep, or first look for events for a moment (``BusyPolling``). Batching (journal appends, answers) belongs in `afterEvents`.
+/// does it sleep, or first look for events for a moment (``BusyPolling``). Batching (journal appends, answers) belongs in
+/// `afterEvents`.
 package final class EventLoop {
     /// How many bytes one read takes at most; the buffer is one for the whole loop.
     package static let readBufferSize = 256 * 1024
