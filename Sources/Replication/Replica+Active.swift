@@ -12,6 +12,9 @@ struct Active: Sendable {
     var tail: LogTail
     /// Every server that must hold an entry holds all up to here.
     var commit: LogIndex
+    /// Where the log ended when the epoch began. What was acknowledged in earlier epochs lies before it, whatever is known
+    /// in this one of who holds it.
+    let begin: LogIndex
     /// Answers that are ready, each waiting for the entry that it depends on: clients get them in the order in which the
     /// requests took effect.
     var outbox = FrameQueue()
@@ -47,7 +50,7 @@ extension Replica {
         abandonLink()
         passive = nil
         active = Active(
-            epoch: granted.epoch, tail: LogTail(base: state.position), commit: .zero)
+            epoch: granted.epoch, tail: LogTail(base: state.position), commit: .zero, begin: state.position.index)
         if isFounding {
             log(.info, "active", [.init("server", name), .init("epoch", granted.epoch.number)])
         } else {

@@ -417,8 +417,9 @@ extension Replica {
             let patience = members[member] == nil ? .zero : settings.heartbeatTimeout
             if moment.instant.duration(since: since) >= patience { wanted.remove(member) }
         }
+        let acknowledged = max(active.commit, active.begin)
         for follower in active.followers.values {
-            if case .streaming = follower.phase, follower.heartbeats != nil, follower.durable >= active.commit,
+            if case .streaming = follower.phase, follower.heartbeats != nil, follower.durable >= acknowledged,
                 follower.durable > .zero, members[follower.name] != nil
             {
                 wanted.insert(follower.name)

@@ -164,6 +164,38 @@ import WireProtocol
         #expect(wire.violations == [])
     }
 
+    /// A server that comes back as the active one knows of nothing yet that was confirmed in its epoch; what was
+    /// acknowledged before counts all the same. Found by the model: a newcomer that lacked it was taken in, and promoted.
+    @Test func aNewcomerHoldsWhatWasAcknowledgedInEarlierEpochs() {
+        let wire = Wire.running(["a", "b", "c"])
+        wire.crash("c")
+        wire.run(.seconds(1))
+        let client = wire.client()
+        let put = client.put("k", "1")
+        wire.run(.seconds(1))
+        #expect(client.says(put) == "ok")
+        #expect(wire.record.story == "epoch 1 a [a,b]")
+        // b stays in the set, and says nothing for a moment.
+        wire.freeze("b")
+        wire.crash("a")
+        wire.node("c").isDiskHeld = true
+        wire.start("a")
+        wire.start("c")
+        wire.run(.ms(200))
+        #expect(wire.record.story == "epoch 2 a [a,b]", "c has the entry, but not on its disk")
+        wire.crash("a")
+        wire.run(.seconds(3))
+        #expect(wire.record.active == nodeID("a"))
+        wire.node("c").isDiskHeld = false
+        wire.thaw("b")
+        wire.run(.seconds(3))
+        #expect(wire.record.story == "epoch 3 b [b,c]")
+        let get = client.get("k")
+        wire.run(.seconds(1))
+        #expect(client.shows(get) == "1")
+        #expect(wire.violations == [])
+    }
+
     /// The newcomer may be promoted before the active server has heard that it is in: should the switch's record be lost
     /// after that, it is not rebuilt without the newcomer. Found by the simulator.
     @Test func aNewcomerIsNotedBeforeItIsAskedFor() {

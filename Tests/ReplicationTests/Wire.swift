@@ -161,8 +161,8 @@ final class Wire {
             node.unsynced = []
             node.installing = state
         case .markCopy(let isSuspect): node.disk.isSuspect = isSuspect
-        // This disk keeps the state alone.
-        case .readJournal(let peer, _, _): happen(node, .journalRead(peer, .lacking(common: nil)))
+        case .readJournal(let peer, let position, _): happen(node, .journalRead(peer, node.disk.run(after: position)))
+        // What is dropped from this disk's log is fetched with everything else.
         case .rewind: happen(node, .rewound(nil))
         case .sendToProxy(let run): for frame in run { send(frame, from: .nodeToProxy(name)) }
         case .reconnectToProxy:

@@ -44,6 +44,9 @@ struct Disk {
     var record: SwitchRecord?
     var isSuspect = false
     private(set) var state: ReplicatedState?
+    /// The entries since the last snapshot, and its position.
+    private var log: [JournalEntry] = []
+    private var base = LogPosition.zero
     private(set) var problem: String?
     /// Whether it is a new one: nothing was ever made durable on it.
     var isWiped: Bool { state == nil && record == nil }
@@ -54,11 +57,23 @@ struct Disk {
                 let decoded = try LogEntry(decoding: entry.bytes[...])
                 if state == nil { state = ReplicatedState(rule: .text) }
                 try state?.apply(decoded)
+                log.append(entry)
             } catch { problem = "entry \(entry.position.index.number): \(error)" }
         }
     }
 
-    mutating func install(_ snapshot: ReplicatedState) { state = snapshot }
+    mutating func install(_ snapshot: ReplicatedState) {
+        state = snapshot
+        base = snapshot.position
+        log = []
+    }
+
+    /// What it has of the log after `position`.
+    func run(after position: LogPosition) -> JournalRun {
+        if position == base { return .entries(log) }
+        guard let known = log.firstIndex(where: { $0.position == position }) else { return .lacking(common: nil) }
+        return .entries(Array(log[(known + 1)...]))
+    }
 
     /// The state as it is read back, through the snapshot's own format.
     func recovered(_ rule: ElementRule) -> ReplicatedState {
