@@ -57,6 +57,7 @@ struct LoadReport {
             LoadReport.member("operators", .object(operators)),
             LoadReport.member("statuses", .object(statuses)),
             LoadReport.member("failures", .number("\(failures)")),
+            LoadReport.member("firstFailure", .string(Array((counters.firstFailure ?? "").utf8))),
             LoadReport.member("unanswered", .number("\(unanswered)")),
             LoadReport.member("found", .number("\(counters.found)")),
             LoadReport.member("givenBack", .number("\(counters.givenBack)")),
@@ -107,6 +108,7 @@ struct LoadReport {
             "answers with pairs: \(counters.found); pairs given back: \(counters.givenBack)",
             "failures: \(failures == 0 ? "none" : failureWords)",
         ]
+        if let first = counters.firstFailure { lines.append("the first one: \(first)") }
         if counters.reconnects > 0 {
             lines.append("connections made again: \(counters.reconnects) (\(lastProblem))")
         }

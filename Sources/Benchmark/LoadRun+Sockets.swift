@@ -232,7 +232,17 @@ extension LoadRun {
                 counters.givenBack += 1
             }
         }
-        counters.latencies[slot.op].record(now &- min(now, slot.sentAt))
+        let latency = now &- min(now, slot.sentAt)
+        counters.latencies[slot.op].record(latency)
+        if status != Status.ok.rawValue, counters.firstFailure == nil { noteFailure(payload, slot.op, latency) }
+    }
+
+    private mutating func noteFailure(_ payload: UnsafeRawBufferPointer, _ op: Int, _ latency: UInt64) {
+        let answer = try? Answer(decoding: [UInt8](payload)[...])
+        let words = answer.map { "\($0.status.name): \($0.message)" } ?? "an answer that cannot be read"
+        counters.firstFailure =
+            "\(Operator.allCases[op].rawValue), \(counters.seconds(until: now)) s after the beginning, answered after "
+            + "\(latency / 1_000_000) ms: \(words)"
     }
 
     private func number32(_ base: UnsafeRawPointer, _ offset: Int) -> UInt32 {

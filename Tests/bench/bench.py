@@ -223,7 +223,7 @@ def main():
     raw = [{"case": comparison.case.title, "reports": {name: list(reports.values())
             for name, (_, reports) in comparison.reports.items()}} for comparison in rounds.comparisons.values()]
     (build / "results.json").write_text(json.dumps(raw, indent=1) + "\n", encoding="utf-8")
-    return 1 if rounds.failures else 0
+    return 1 if rounds.failures or any(getattr(measured, "failures", 0) for measured in others) else 0
 
 
 if __name__ == "__main__":

@@ -155,6 +155,7 @@ class Soak:
     def __init__(self, seconds):
         self.seconds = seconds
         self.report = None
+        self.failures = 0
         self.false_takeovers = 0
         self.lost = 0
 
@@ -173,7 +174,15 @@ class Soak:
             self.false_takeovers = len(suite.alerts("takeover", suite.names, since=mark))
             self.lost = len(suite.alerts("passive-lost", since=mark))
             say(f"  {self.seconds} s: {self.report['operations']} requests, {self.false_takeovers} takeovers, passive "
-                f"server lost {self.lost} times, longest pause {milliseconds(self.report['longestPause'])} ms")
+                f"server lost {self.lost} times, longest pause {milliseconds(self.report['longestPause'])} ms, "
+                f"{self.report['longestPauseAt']} s after the beginning")
+            self.failures = self.report["failures"]
+            if self.failures:
+                say(f"  {self.failures} failures {self.report['statuses']}, {self.report['unanswered']} without an "
+                    f"answer; {self.report['firstFailure']}")
+            for line in suite.log_lines(since=mark):
+                if line.level in ("WARN", "ALERT", "ERROR"):
+                    say(f"  {line.text}")
         finally:
             system.stop()
 
