@@ -17,7 +17,7 @@ PROGRAMS := twinspace twinspace-proxy twinspace-server
 SWIFT_BUILD := $(SWIFT) build --scratch-path $(BUILD)
 RELEASE_FLAGS := -c release --static-swift-stdlib
 
-PACKAGES := libuv1-dev libpcre2-dev libmicrohttpd-dev libedit-dev pkg-config python3 ieee-data iproute2 iptables
+PACKAGES := libuv1-dev libpcre2-dev libmicrohttpd-dev libedit-dev pkg-config python3 ieee-data iproute2 iptables gcc spin
 
 # More options for `make bench`, such as --only put --rounds 3; Tests/bench/bench.py --help lists them.
 BENCH_FLAGS ?=
@@ -43,6 +43,7 @@ PLANTED := $(SWIFT) build --scratch-path $(BUILD)/planted $(RELEASE_FLAGS) -Xswi
 # looked for: a pointer in an enum carries the case in its upper bits, so whatever a global holds that way counts as one.
 ASAN := ASAN_OPTIONS=detect_leaks=0 timeout 3600 $(SWIFT) test --scratch-path $(BUILD)/asan -c release \
 	-Xswiftc -enable-testing --disable-xctest --sanitize address
+MODEL := scripts/when-there.sh Tests/model/check.py
 PROCESSES := python3 scripts/suites.py Tests/processes
 DEMO := scripts/when-there.sh Tests/demo/demo.py
 BENCH := scripts/when-there.sh Tests/bench/bench.py
@@ -63,6 +64,7 @@ test: deps  ## everything that CI runs, in timed stages, with a table at the end
 	  --stage release   1800 -       '$(RELEASE)' \
 	  --stage simulate   600 release '$(SIMULATE) --seed 1 --seeds 2000' \
 	  --stage planted   1800 -       '$(PLANTED)' \
+	  --stage model      900 -       '$(MODEL)' \
 	  --stage processes 1800 release '$(PROCESSES)' \
 	  --stage demo       300 release '$(DEMO)' \
 	  --stage docker     900 release '$(DOCKER)' \
@@ -92,6 +94,10 @@ sim: build  ## SEEDS=20000 simulated suites with random faults, from SEED=1 on
 .PHONY: planted-test
 planted-test: deps  ## bugs planted on purpose, each of which the simulator has to find
 	$(PLANTED)
+
+.PHONY: model
+model: deps  ## every order of events of the takeover protocol's model, and without its rules, one by one
+	timeout --kill-after=30 900 $(MODEL)
 
 .PHONY: docker-test
 docker-test: build  ## the compose file on a real Docker engine; started for the test when none runs
