@@ -102,6 +102,7 @@ extension Replica {
             job.keys = nil
             job.rounds += Searches.roundsOfRestart
         } else {
+            job.forgetWhatCannotMatch()
             job.merge(pairs)
             job.keys = job.changed
             job.rounds += 1

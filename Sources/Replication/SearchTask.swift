@@ -111,10 +111,17 @@ struct Searches: Sendable {
 
         mutating func note(_ effects: [Effect]) {
             guard isRemoval, !hasLostTrack else { return }
-            for effect in effects where changed.insert(effect.key).inserted {
-                changedBytes += effect.key.packed.count
+            let search: Search? = if case .read(let search) = question { search } else { nil }
+            for effect in effects where search?.mayMatch(effect.key) != false {
+                if changed.insert(effect.key).inserted { changedBytes += effect.key.packed.count }
             }
             if hasLostTrack { changed = [] }
+        }
+
+        /// Keys that changed while the expressions were not compiled yet, and cannot match, need no look.
+        mutating func forgetWhatCannotMatch() {
+            guard case .read(let search) = question else { return }
+            changed = changed.filter(search.mayMatch)
         }
 
         /// Takes in what the round has found in place of what was known of its keys.

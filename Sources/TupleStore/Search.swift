@@ -36,6 +36,16 @@ extension Search {
         search.keys = keys
         return search
     }
+
+    /// Whether a pair with this key could match, by what the key must begin with alone.
+    ///
+    /// - Complexity: O(literal prefix of the key expression).
+    public func mayMatch(_ key: Tuple) -> Bool {
+        switch plan.keys {
+        case .all: true
+        case .exact(let bytes), .prefix(let bytes): key.packed.starts(with: bytes)
+        }
+    }
 }
 
 /// What a search has come to.

@@ -79,6 +79,25 @@ extension Wire {
         #expect(wire.keys == [])
     }
 
+    /// Keys that cannot match are not looked at, also where the expressions are compiled elsewhere: a DELETE of one key was
+    /// given up before, where other keys changed faster than they could be looked at.
+    @Test(arguments: [false, true]) func otherKeysThatChangeDoNotHoldADeleteUp(_ isCompiledElsewhere: Bool) {
+        let (wire, client) = Wire.searching()
+        let expression = isCompiledElsewhere ? "p(?:" + (0..<400).map { "x\($0)|" }.joined() + ".)" : "p.*"
+        let delete = client.request("DELETE", .list([.string(expression), .string("1")]))
+        wire.settle()
+        let other = wire.client()
+        for round in 0..<20 where !wire.node("a").searches.isEmpty {
+            for number in 0..<300 { other.put("q\(round)x\(number)", "1") }
+            wire.settle()
+            wire.search(wire.node("a"))
+        }
+        wire.settle()
+        #expect(client.says(delete) == "ok 10")
+        #expect(wire.keys.allSatisfy { $0.hasPrefix("q") })
+        #expect(wire.violations == [])
+    }
+
     @Test func aGetShowsWhatWasThereWhenItBegan() {
         let (wire, client) = Wire.searching()
         let get = client.request("GET", .list([.string("p.*"), .string(".*")]))
