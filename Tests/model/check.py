@@ -25,12 +25,13 @@ from compiler import compile_c  # noqa: E402
 from daemon import SuiteError  # noqa: E402
 
 MODEL = Path(__file__).resolve().parent / "takeover.pml"
-BOUNDS = ("servers", "versions", "writes", "drops", "crashes", "losses", "wipes", "orders")
+BOUNDS = ("servers", "versions", "writes", "drops", "crashes", "losses", "restarts", "wipes", "orders")
 
 # Searched whole.
 SEARCHES = (
     dict(servers=2, versions=5, wipes=1),
     dict(servers=2, versions=4, orders=1, drops=0),
+    dict(servers=2, versions=4, restarts=1),
 )
 
 # Each rule that is broken, and the bounds within which that must be found.
@@ -74,7 +75,8 @@ class Search:
             raise SuiteError(f"spin does not take the model:\n{said}")
         storage = ["-DBITSTATE"] if self.bits else ["-DCOLLAPSE"]
         compile_c(self.folder / "pan.c", self.folder / "pan", "-w", "-DSAFETY", "-DNOFAIR", "-DVECTORSZ=2048", *storage)
-        code, said = run([self.folder / "pan", "-E", "-n", "-m4000000", f"-w{self.bits or 24}"], self.folder, self.seconds)
+        search = [self.folder / "pan", "-E", "-n", "-m4000000", f"-w{self.bits or 24}"]
+        code, said = run(search, self.folder, self.seconds)
         states = re.search(r"^ *(\S+) states, stored", said, re.MULTILINE)
         errors = re.search(r"errors: (\d+)", said)
         if not states or not errors:

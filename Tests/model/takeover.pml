@@ -1,18 +1,20 @@
-/* Who may answer, and for whom an answer waits: the switch's record, the in-sync set, takeovers, and a record that is lost
- * and rebuilt (specs/0005, sections 2 to 8), small enough that every order of events can be tried.
+/* Who may answer, and for whom an answer waits: the switch's record, the in-sync set, takeovers, and a record that is
+ * lost and rebuilt (specs/0005, sections 2 to 8), small enough that every order of events can be tried.
  *
  * A server's log is a set of writes, always on disk. Connections between a server and the switch keep the order of what
  * is sent; what a server has sent arrives, also after it has given the connection up, unless the proxy crashes. Servers
  * copy the log from each other whenever they like, and lose touch whenever they like. Disks keep what they have; what
  * the journal does is not modelled, nor are times: whoever may ask for a takeover may do so at any moment.
  *
- * The checker breaks the rules one by one (BREAK_...) and must find what goes wrong then: see check.py beside this file.
+ * Each rule can be left out (BREAK_...), and then the search must find what goes wrong: see check.py beside this file.
  */
 
 #ifndef SERVERS
 #define SERVERS 3
 #endif
-/* How much may happen. */
+/* How much may happen: versions of the record, writes, connections that a server gives up while frames are on their
+ * way, crashes of servers, crashes of the proxy with and without the loss of its record, disks that are lost while their
+ * server is down, and switchovers that an operator orders. */
 #ifndef VERSIONS
 #define VERSIONS 6
 #endif
@@ -28,6 +30,9 @@
 #ifndef LOSSES
 #define LOSSES 1
 #endif
+#ifndef RESTARTS
+#define RESTARTS 0
+#endif
 #ifndef WIPES
 #define WIPES 0
 #endif
@@ -39,7 +44,7 @@
 #define only(i) (1 << (i))
 #define has(set, i) (((set) >> (i)) & 1)
 
-/* What the switch decides. Version 0: there is none. */
+/* What the switch decides; version 0: there is none. The active server is the `head`: `active` is a word of Promela. */
 typedef Record {
 	byte version;
 	byte epoch;
@@ -81,18 +86,16 @@ Record record;			/* the switch's */
 byte route = NOBODY;		/* to whom requests go, and whose answers count */
 Server server[SERVERS];
 Seat seat[SERVERS];
-byte acknowledged, writes, drops, crashes, losses, wipes, orders;
+byte acknowledged, writes, drops, crashes, losses, restarts, wipes, orders;
 
 /* kind; the office of a registration; a record, or what of it a question is about */
 chan toSwitch[SERVERS] = [2] of { mtype, byte, byte, byte, byte, byte };
 chan toServer[SERVERS] = [2] of { mtype, byte, byte, byte, byte };
 
-byte k, l, count, all, present;
+/* Of one step, and nothing after it: see forget. */
+byte k, l, count, fewest, all, present, office, tells;
 mtype kind;
 Record got;
-byte office;
-byte tells;
-byte fewest;
 
 #define same(a, b) \
 	(a.version == b.version && a.epoch == b.epoch && a.head == b.head && a.members == b.members)
@@ -103,8 +106,19 @@ inline copy(to, from) {
 
 inline clearRecord(a) { a.version = 0; a.epoch = 0; a.head = 0; a.members = 0 }
 
-inline clearToSwitch(i) { do :: len(toSwitch[i]) > 0 -> toSwitch[i]?_,_,_,_,_,_ :: len(toSwitch[i]) == 0 -> break od }
-inline clearToServer(i) { do :: len(toServer[i]) > 0 -> toServer[i]?_,_,_,_,_ :: len(toServer[i]) == 0 -> break od }
+inline clearToSwitch(i) {
+	do
+	:: len(toSwitch[i]) > 0 -> toSwitch[i]?_,_,_,_,_,_
+	:: len(toSwitch[i]) == 0 -> break
+	od
+}
+
+inline clearToServer(i) {
+	do
+	:: len(toServer[i]) > 0 -> toServer[i]?_,_,_,_,_
+	:: len(toServer[i]) == 0 -> break
+	od
+}
 
 /* ---- What the switch sends */
 
@@ -170,9 +184,6 @@ inline rebuild() {
 			:: l < SERVERS -> count = count + has(seat[k].brought.members, l); l++
 			:: else -> break
 			od;
-#ifdef BREAK_WIDEST_SET_COUNTS
-			count = SERVERS - count;
-#endif
 			if
 			:: count < fewest -> fewest = count; copy(got, seat[k].brought)
 			:: else
@@ -207,7 +218,8 @@ inline findRoute() {
 }
 
 inline register(i) {
-	printf("the switch registers %d, office %d, version %d, epoch %d, members %d\n", i, office, got.version, got.epoch, got.members);
+	printf("the switch registers %d, office %d, version %d, epoch %d, members %d\n",
+		i, office, got.version, got.epoch, got.members);
 	seat[i].isRegistered = true;
 	seat[i].office = office;
 	copy(seat[i].brought, got);
@@ -226,7 +238,8 @@ inline register(i) {
 
 inline install(i, what) {
 	record.epoch++; record.version++; record.head = i;
-	printf("the switch makes %d active: version %d, epoch %d, members %d\n", i, record.version, record.epoch, record.members);
+	printf("the switch makes %d active: version %d, epoch %d, members %d\n",
+		i, record.version, record.epoch, record.members);
 	route = i;
 	seat[i].isEligible = true;
 	tell(i, what);
@@ -268,6 +281,16 @@ inline decideChange(i) {
 		broadcast()
 	:: else -> tell(i, answered)
 	fi
+}
+
+inline crashProxy() {
+	printf("the proxy crashes; its record is of version %d\n", record.version);
+	l = 0;
+	do
+	:: l < SERVERS -> closeSeat(l); l++
+	:: else -> break
+	od;
+	l = 0
 }
 
 /* ---- What a server does */
@@ -449,7 +472,8 @@ inline check() {
 	do
 	:: k < SERVERS ->
 		/* Whoever may be promoted holds all that was acknowledged. */
-		assert(record.version == 0 || !has(record.members, k) || server[k].isBlank || (acknowledged & ~server[k].log) == 0);
+		assert(record.version == 0 || !has(record.members, k) || server[k].isBlank ||
+			(acknowledged & ~server[k].log) == 0);
 		assert(!server[k].isBlank || server[k].office == 0);
 		/* Of an epoch there is one active server. */
 		l = k + 1;
@@ -464,12 +488,13 @@ inline check() {
 	assert(route == NOBODY || (record.version > 0 && record.head == route))
 }
 
-/* What is left over from the step does not tell states apart. */
+/* What is left over from a step must not tell states apart. */
 inline forget() {
 	k = 0; l = 0; count = 0; all = 0; present = 0; fewest = 0; office = 0; tells = 0; kind = 0;
 	clearRecord(got)
 }
 
+/* The first write of `of` that `log` lacks. */
 #define next(log, of) ((of & ~(log)) & (~(of & ~(log)) + 1))
 
 proctype world() {
@@ -498,15 +523,11 @@ proctype world() {
 		:: kind == holding -> seat[i].isEligible = true
 		fi }
 	:: seat[i].isOpen && !server[i].isOpen && len(toSwitch[i]) == 0 -> d_step { closeSeat(i) }
-	:: losses < LOSSES -> d_step {
-		losses++;
-		printf("the proxy crashes and loses its record\n");
-		clearRecord(record);
-		l = 0;
-		do :: l < SERVERS -> closeSeat(l); l++ :: else -> break od;
-		l = 0 }
-	:: orders < ORDERS && record.version > 0 && record.version < VERSIONS && seat[i].isRegistered && seat[i].isEligible &&
-		has(record.members, i) && (i != record.head || route == NOBODY) -> d_step {
+	:: i == 0 && losses < LOSSES -> d_step { losses++; clearRecord(record); crashProxy() }
+	:: i == 0 && restarts < RESTARTS -> d_step { restarts++; crashProxy() }
+	:: orders < ORDERS && record.version > 0 && record.version < VERSIONS &&
+		seat[i].isRegistered && seat[i].isEligible && has(record.members, i) &&
+		(i != record.head || route == NOBODY) -> d_step {
 		orders++;
 		if
 		:: route == NOBODY && i != record.head -> record.members = record.members & ~only(record.head)
@@ -580,7 +601,8 @@ proctype world() {
 		copy(server[i].disk, server[i].known);
 		printf("%d has a copy: %d\n", i, server[i].log);
 		if :: server[i].isOpen && seat[i].isOpen -> toSwitch[i]!holding,0,0,0,0,0 :: else fi }
-	:: server[i].follows != NOBODY && !server[i].isBlank && (server[server[i].follows].log & ~server[i].log) != 0 -> d_step {
+	:: server[i].follows != NOBODY && !server[i].isBlank &&
+		(server[server[i].follows].log & ~server[i].log) != 0 -> d_step {
 		server[i].log = server[i].log | next(server[i].log, server[server[i].follows].log);
 		printf("%d has the log %d\n", i, server[i].log) }
 	:: server[i].follows != NOBODY -> d_step { server[i].follows = NOBODY; printf("%d follows nobody\n", i) }
