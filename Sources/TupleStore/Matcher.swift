@@ -105,7 +105,8 @@ public final class Matcher {
         }
         do throws(PythonRegexError) {
             let compiled = try CompiledExpression(utf8: pattern)
-            keep(compiled, pattern)
+            // Keys as such hardly come again, and would drive out what does.
+            if compiled.literals.exact == nil { keep(compiled, pattern) }
             return compiled
         } catch {
             throw ExpressionError(explanation: "malformed \(what): " + "\(error)".prefix(Matcher.maximumReason))

@@ -59,9 +59,20 @@ import TupleCore
         let space = Space(["k7": "1"])
         for round in 0..<2 {
             for number in 0..<(Matcher.maximumKept + 20) {
-                #expect(keys(space, .string("k\(number)")) == (number == 7 ? ["k7"] : []), "round \(round)")
+                #expect(keys(space, .string("k\(number)|none")) == (number == 7 ? ["k7"] : []), "round \(round)")
             }
         }
+    }
+
+    /// Requests for one key each must not drive out expressions that come again.
+    @Test func keysAsSuchAreNotKept() throws {
+        let matcher = Matcher()
+        for number in 0..<10 { _ = try matcher.get(expressions(.string("key\(number)"))) }
+        let bytes = matcher.keptBytes
+        _ = try matcher.get(expressions(.string("key11")))
+        #expect(matcher.keptBytes == bytes)
+        _ = try matcher.get(expressions(.string("key.*")))
+        #expect(matcher.keptBytes > bytes)
     }
 
     @Test func theBytesOfKeptExpressionsAreBounded() throws {
