@@ -9,6 +9,7 @@ the process; nothing is changed outside the namespaces.
 """
 
 import ctypes
+import errno
 import os
 import shutil
 import signal
@@ -16,10 +17,13 @@ import subprocess
 import time
 from pathlib import Path
 
+from daemon import SuiteError
+
 CLONE_NEWNET = 0x40000000
 COMMAND_SECONDS = 20.0
 PREFIX = "10.77.0."
 PROXY = "proxy"
+FILL_ATTEMPTS = 100
 
 _LIBC = ctypes.CDLL(None, use_errno=True)
 
@@ -119,10 +123,19 @@ class SmallDisk:
         _run("mount", "-t", "tmpfs", "-o", f"size={megabytes}m", "tmpfs", str(path))
 
     def fill(self):
-        """Takes all room that is left."""
+        """Takes all room that is left, also where others take and give some meanwhile."""
         with open(self.path / "filler", "ab") as filler:
-            room = os.statvfs(self.path)
-            os.posix_fallocate(filler.fileno(), 0, max(1, room.f_bavail) * room.f_frsize)
+            for _ in range(FILL_ATTEMPTS):
+                room = os.statvfs(self.path)
+                if room.f_bavail == 0:
+                    return
+                try:
+                    size = os.fstat(filler.fileno()).st_size
+                    os.posix_fallocate(filler.fileno(), size, room.f_bavail * room.f_frsize)
+                except OSError as error:
+                    if error.errno != errno.ENOSPC:
+                        raise
+        raise SuiteError(f"{self.path} was never full in {FILL_ATTEMPTS} attempts")
 
     def free(self):
         (self.path / "filler").unlink(missing_ok=True)
