@@ -5,6 +5,20 @@ import TupleCore
 import TupleStore
 import WireProtocol
 
+extension Wire {
+    /// a is active alone, has noted b as a newcomer, and asked for it; what it sends to the proxy is still on its way.
+    fileprivate static func askingForANewcomer() -> Wire {
+        let wire = Wire()
+        wire.start("a")
+        wire.run(.ms(300))
+        wire.cuts.insert(Cut(from: "a", to: "proxy"))
+        wire.start("b")
+        wire.run(.ms(200))
+        #expect(wire.node("a").disk.record?.inSync.count == 2, "a has not asked for b")
+        return wire
+    }
+}
+
 /// The in-sync set: an answer waits for everyone in it, and nobody outside it is promoted.
 @Suite struct InSyncTests {
     /// R13: relayed, durable on both, then answered.
@@ -199,14 +213,8 @@ import WireProtocol
     /// The newcomer may be promoted before the active server has heard that it is in: should the switch's record be lost
     /// after that, it is not rebuilt without the newcomer. Found by the simulator.
     @Test func aNewcomerIsNotedBeforeItIsAskedFor() {
-        let wire = Wire()
-        wire.start("a")
-        wire.run(.ms(300))
-        wire.cuts.insert(Cut(from: "a", to: "proxy"))
-        wire.start("b")
-        wire.run(.ms(200))
+        let wire = Wire.askingForANewcomer()
         #expect(wire.record.story == "epoch 1 a [a]", "the question has not arrived")
-        #expect(wire.node("a").disk.record?.inSync.count == 2)
         wire.heal()
         wire.cuts.insert(Cut(from: "proxy", to: "a"))
         wire.settle()
@@ -231,13 +239,7 @@ import WireProtocol
     /// The question arrives after its asker has given the connection up, the newcomer is promoted by it, and the record is
     /// lost: the asker lived on all the while, and still counts the newcomer. Found by the simulator.
     @Test func aQuestionWithoutAnAnswerIsNotForgotten() {
-        let wire = Wire()
-        wire.start("a")
-        wire.run(.ms(300))
-        wire.cuts.insert(Cut(from: "a", to: "proxy"))
-        wire.start("b")
-        wire.run(.ms(200))
-        #expect(wire.node("a").disk.record?.inSync.count == 2, "the question is on its way")
+        let wire = Wire.askingForANewcomer()
         // a's side of the connection ends, and no other one comes about; what was sent arrives.
         wire.close(.nodeToProxy("a"))
         wire.happen(wire.node("a"), .proxyLost)
@@ -263,13 +265,7 @@ import WireProtocol
     /// A newcomer that the switch has not taken in is not waited for: so the disk must not go on counting it, or a record
     /// that is rebuilt from there would let it be promoted.
     @Test(arguments: [false, true]) func aNewcomerThatWasNotTakenInIsStruckOut(_ isRefused: Bool) {
-        let wire = Wire()
-        wire.start("a")
-        wire.run(.ms(300))
-        wire.cuts.insert(Cut(from: "a", to: "proxy"))
-        wire.start("b")
-        wire.run(.ms(200))
-        #expect(wire.node("a").disk.record?.inSync.count == 2, "the question is on its way")
+        let wire = Wire.askingForANewcomer()
         // It is lost with the connection, or comes too late: b is gone.
         wire.crash("b")
         wire.run(.ms(100))
@@ -303,13 +299,7 @@ import WireProtocol
 
     /// A proxy that has no record itself tells nothing about what became of the question: the newcomer is still waited for.
     @Test func aProxyWithoutARecordDoesNotSettleTheQuestion() {
-        let wire = Wire()
-        wire.start("a")
-        wire.run(.ms(300))
-        wire.cuts.insert(Cut(from: "a", to: "proxy"))
-        wire.start("b")
-        wire.run(.ms(200))
-        #expect(wire.node("a").disk.record?.inSync.count == 2, "the question is on its way")
+        let wire = Wire.askingForANewcomer()
         wire.crash("b")
         wire.crashProxy()
         wire.proxyDisk = nil

@@ -116,6 +116,8 @@ def must_fail(begin, folder, rule):
     violated, states = Search(folder, bounds, broken=rule).go()
     if not violated:
         raise SuiteError(f"without the rule '{what}' nothing went wrong in {states:,} states")
+    if "assertion violated" not in violated:
+        raise SuiteError(f"without the rule '{what}' the model itself fails: {violated}")
     say(begin, f"without the rule '{what}': found after {states:,} states")
 
 
