@@ -48,7 +48,7 @@ PROCESSES := python3 scripts/suites.py Tests/processes
 DEMO := scripts/when-there.sh Tests/demo/demo.py
 BENCH := scripts/when-there.sh Tests/bench/bench.py
 # Every part of the benchmark for a moment, and without what would have to be installed: that it runs is all it shows.
-BENCH_SMOKE := $(BENCH) --quick --without redis --only put,get,memory,large,soak,scan
+BENCH_SMOKE := $(BENCH) --quick --without redis --only put,get,values,memory,large,soak,scan
 DOCKER := scripts/when-there.sh Tests/docker/docker_test.py $(BIN)
 
 ##@ Everyday

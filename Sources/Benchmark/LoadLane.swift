@@ -5,6 +5,7 @@ import Synchronization
 struct LoadSlot {
     /// When it was sent, or was to be sent; 0 where the slot is free.
     var sentAt: UInt64 = 0
+    /// The number of its first key; for PUT, of its first fresh one.
     var key: UInt64 = 0
     /// An operator's number.
     var op = 0

@@ -50,7 +50,8 @@ struct LoadRun: ~Copyable {
     init(_ settings: LoadSettings, _ target: SocketTarget) {
         self.settings = settings
         templates = Operator.allCases.map {
-            RequestTemplate($0, keyBytes: settings.keyBytes, valueBytes: settings.valueBytes)
+            RequestTemplate(
+                $0, keyBytes: settings.keyBytes, valueBytes: settings.valueBytes, pairs: settings.pairs)
         }
         frameBytes = templates.map(\.bytes.count).max() ?? 0
         wheel = settings.mix.wheel
@@ -211,10 +212,11 @@ struct LoadRun: ~Copyable {
         let op = wheel[Int(truncatingIfNeeded: drawn & 1023)]
         let key: UInt64
         if op == .put {
-            key = settings.keys.fresh(nextFresh)
-            nextFresh += 1
+            key = nextFresh
+            nextFresh += UInt64(settings.pairs)
         } else {
-            key = settings.keys.any(random.next())
+            let drawn = settings.keys.any(random.next())
+            key = drawn - drawn % UInt64(settings.pairs)
         }
         let sequence = lane.pointee.nextSequence
         lane.pointee.nextSequence += 1
@@ -228,10 +230,15 @@ struct LoadRun: ~Copyable {
     /// Puts the request of the slot into the lane's outgoing bytes, for the first time or once more.
     func append(_ sequence: UInt64, to lane: UnsafeMutablePointer<LoadLane>) {
         let slot = lane.pointee.slot(sequence)
+        let first = slot.pointee.key
+        let isFresh = slot.pointee.op == Operator.put.number
         templates.withUnsafeBufferPointer { templates in
             templates[slot.pointee.op].write(
                 to: lane.pointee.output + lane.pointee.outputEnd, session: lane.pointee.session, sequence: sequence,
-                lowWater: lane.pointee.lowWater, key: slot.pointee.key)
+                lowWater: lane.pointee.lowWater
+            ) { place in
+                isFresh ? settings.keys.fresh(first + UInt64(place)) : first + UInt64(place)
+            }
             lane.pointee.outputEnd += templates[slot.pointee.op].bytes.count
         }
     }

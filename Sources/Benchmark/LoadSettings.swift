@@ -25,6 +25,8 @@ struct LoadSettings {
     var firstKey: UInt64
     var keyBytes: Int
     var valueBytes: Int
+    /// Of each request: as many pairs of a PUT's or POST's list, or that a GET or DELETE finds.
+    var pairs: Int
     var warmup: Duration
     var length: Duration
     /// Ends the run when so many requests have been answered; nil where time alone ends it.
@@ -65,7 +67,11 @@ struct LoadSettings {
                         "first-key", .integer(0...4_000_000_000_000), default: "0",
                         help: "How many fresh keys are used up already: 'nextKey' of the run before."),
                     Option("key-bytes", .integer(2...1_024), default: "16", help: "Bytes of a key, one element."),
-                    Option("value-bytes", .integer(2...60_000), default: "16", help: "Bytes of a value, one element."),
+                    Option("value-bytes", .integer(2...65_535), default: "16", help: "Bytes of a value, one element."),
+                    Option(
+                        "pairs", .choice(["1", "10", "100", "1000"]), default: "1",
+                        help:
+                            "Pairs in a list of PUT and POST, and that a GET or DELETE finds where all keys are there."),
                 ]),
             OptionsSpecification.Group(
                 "Run",
@@ -102,6 +108,14 @@ struct LoadSettings {
         firstKey = UInt64(values.integer("first-key"))
         keyBytes = values.integer("key-bytes")
         valueBytes = values.integer("value-bytes")
+        pairs = Int(values.text("pairs")) ?? 1
+        guard keys.count.isMultiple(of: UInt64(pairs)) else {
+            throw LoadSettings.problem("--keys \(keys.count) is no multiple of --pairs \(pairs)")
+        }
+        let requestBytes = pairs * (keyBytes + valueBytes + 32) + 128
+        guard requestBytes <= Limits.maximumPayloadBytes else {
+            throw LoadSettings.problem("\(pairs) pairs of that size are more than one request takes")
+        }
         let digits = String(keys.count - 1).utf8.count
         guard keyBytes > digits else {
             throw LoadSettings.problem(
@@ -111,7 +125,7 @@ struct LoadSettings {
         operations = values.integerIfAny("operations").map { UInt64($0) }
         length = try LoadSettings.seconds(values, "seconds", 0.05...864_000)
         warmup = operations == nil ? try LoadSettings.seconds(values, "warmup", 0...3_600) : .zero
-        let buffered = connections * depth * (keyBytes + valueBytes + 128)
+        let buffered = connections * depth * requestBytes
         guard buffered <= 1 << 30 else {
             throw LoadSettings.problem(
                 "\(connections) connections with \(depth) requests of that size in flight would take \(buffered) bytes; "

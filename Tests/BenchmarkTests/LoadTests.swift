@@ -13,7 +13,7 @@ import WireProtocol
         var frame = [UInt8](repeating: 0, count: template.bytes.count)
         frame.withUnsafeMutableBytes { output in
             guard let base = output.baseAddress else { return }
-            template.write(to: base, session: 0xABCD, sequence: 987, lowWater: 900, key: 1_234_567)
+            template.write(to: base, session: 0xABCD, sequence: 987, lowWater: 900) { _ in 1_234_567 }
         }
         var decoder = FrameDecoder()
         decoder.append(frame)
@@ -31,6 +31,26 @@ import WireProtocol
             case .put, .post: .list([.list([key, .list([.string("v00000000987")])])])
             }
         #expect(decoded.payload == Request(operatorName: op.rawValue, payload: payload).payloadBytes[...])
+    }
+
+    @Test(arguments: Operator.allCases)
+    func aListBringsOrFindsNeighbours(op: Operator) throws {
+        let template = RequestTemplate(op, keyBytes: 8, valueBytes: 6, pairs: 10)
+        var frame = [UInt8](repeating: 0, count: template.bytes.count)
+        frame.withUnsafeMutableBytes { output in
+            guard let base = output.baseAddress else { return }
+            template.write(to: base, session: 1, sequence: 42, lowWater: 1) { 12_340 + UInt64($0) }
+        }
+        var decoder = FrameDecoder()
+        decoder.append(frame)
+        let request = try Request(decoding: try #require(try decoder.next()).payload)
+        let payload: Term =
+            switch op {
+            case .get, .delete: .list([.string("k001234."), .string(".*")])
+            case .put, .post:
+                .list((12_340..<12_350).map { .list([.list([.string("k00\($0)")]), .list([.string("v00042")])]) })
+            }
+        #expect(request == Request(operatorName: op.rawValue, payload: payload))
     }
 
     @Test func longElementsArePaddedWithZeros() throws {

@@ -3,7 +3,7 @@
 
 usage: bench.py [--only SECTION[,SECTION…]] [--rounds N] [--seconds S] [--quick] [--output FILE] …
 
-Sections: put, get, memory, takeover, large, soak, scan. Each case of put and get is run by every system in every
+Sections: put, get, values, memory, takeover, large, soak, scan. Each case of put and get is run by every system in every
 round, one after the other, and what is shown is the median of the rounds with the least and the most; ratios are taken
 within a round. Redis and HAProxy come from the system's packages and are installed where they are missing. Without
 --only everything is run and the tables go to specs/benchmarks.md.
@@ -26,7 +26,7 @@ from large import Large
 from sections import Memory, Scan, Soak, Takeover, say
 from systems import Case, Redis, Relay, Twinspace, build_tools, require_anchors
 
-SECTIONS = ("put", "get", "memory", "takeover", "large", "soak", "scan")
+SECTIONS = ("put", "get", "values", "memory", "takeover", "large", "soak", "scan")
 # More of the machine than this, used by others, makes figures worthless.
 FOREIGN_SHARE = 0.05
 CLIENTS = 50
@@ -37,7 +37,15 @@ CASES = {
         for durable in (False, True) for depth, connections in ((1, CLIENTS), (16, CLIENTS), (1, 1))
     ],
     "get": [Case("get", depth, connections, False) for depth, connections in ((1, CLIENTS), (16, CLIENTS), (1, 1))],
+    # Values as people have them, and lists.
+    "values": [
+        Case(operation, depth, CLIENTS, durable, value_bytes, pairs)
+        for value_bytes, pairs in ((128, 1), (1_024, 1), (8_192, 1), (65_535, 1), (16, 100))
+        for operation, durable in (("put", False), ("put", True), ("post", False), ("post", True), ("get", False))
+        for depth in (1, 16)
+    ],
 }
+RATES = ("put", "get", "values")
 
 
 def arguments():
@@ -83,22 +91,26 @@ class Rounds:
         self.failures = 0
 
     def run(self):
-        # Reads and writes begin from empty data each, so that neither meets the other's keys.
-        groups = sorted({(case.operation, case.durable) for case in self.comparisons})
+        # Each kind begins from empty data, so that none meets the other's keys.
+        groups = sorted({self._group(case) for case in self.comparisons})
         for number in range(self.options.rounds):
             for group in groups:
                 turn = number % len(self.competitors)
                 for system in self.competitors[turn:] + self.competitors[:turn]:
                     cases = [case for case in self.comparisons
-                             if (case.operation, case.durable) == group and system.supports(case)]
+                             if self._group(case) == group and system.supports(case)]
                     if cases:
                         self._run(system, cases, number)
 
+    @staticmethod
+    def _group(case):
+        return case.operation, case.durable, case.value_bytes, case.pairs
+
     def _run(self, system, cases, number):
-        system.start(cases[0].durable)
+        system.start(cases[0].durable, cases[0])
         try:
-            if cases[0].operation == "get":
-                system.fill(systems.KEYS)
+            if cases[0].operation != "put":
+                system.fill(cases[0].keys, value_bytes=cases[0].value_bytes)
             for case in cases:
                 time.sleep(0.2)
                 report = system.load(case, self.options.seconds, min(0.5, self.options.seconds / 2))
@@ -130,12 +142,18 @@ class Rounds:
 
 
 def goal_beside_redis(case):
+    if case.value_bytes > 16:
+        return "1.3" if case.operation == "get" else "1.5"
+    if case.pairs > 1:
+        return ""
     if case.connections == 1:
         return "1.0" if case.operation == "put" else ""
     return "3.0" if case.operation == "put" else "2.0"
 
 
 def goal_beside_relay(case):
+    if case.value_bytes > 16 or case.pairs > 1:
+        return "0.5" if case.value_bytes > 60_000 else ""
     return "0.8" if case.depth == 1 and case.connections > 1 else ""
 
 
@@ -149,7 +167,7 @@ def document(rounds, others, description, options):
         paragraph(
             f"On {description}. Clients share the cores with the servers. Medians of {options.rounds} rounds",
             f"[least-most], {options.seconds:g} s each; the systems take turns, ratios are taken within a round.",
-            "Keys and values of 16 bytes; each PUT brings a new key. *Redis* is one primary and one replica behind",
+            "Keys and, where nothing else is said, values of 16 bytes; each PUT brings a new key. *Redis* is one primary and one replica behind",
             "HAProxy, and a SET counts when `WAIT 1` has answered (once a batch at depth 16). *In memory*:",
             "`--sync never`, no AOF. *fdatasync*: `--sync always`, `appendfsync always`. The *bare",
             "relay* moves frames of the same lengths over the same hops and does nothing else. *By CPU alone*",
@@ -193,11 +211,14 @@ def main():
     description = machine(build, systems.haproxy_path())
     say(f"on {description}")
 
-    cases = [case for section in ("put", "get") if section in options.sections for case in CASES[section]
+    cases = [case for section in RATES if section in options.sections for case in CASES[section]
              if options.depth in (None, case.depth)]
+    if options.quick:
+        cases = [case for case in cases if case not in CASES["values"]
+                 or (case.depth == 16 and not case.durable and (case.pairs > 1 or case.value_bytes > 60_000))]
     rounds = Rounds(competitors, cases, options)
     if cases:
-        say(f"{' and '.join(section for section in ('put', 'get') if section in options.sections)}:")
+        say(f"{', '.join(section for section in RATES if section in options.sections)}:")
         rounds.run()
     others = []
     has_redis = any(isinstance(system, Redis) for system in competitors)

@@ -2,9 +2,11 @@
 // does, in the same way (one thread, epoll, preformatted requests, batches, the same keys and the same histogram), so
 // that clients on the same cores cost both sides alike.
 //
-//   load --protocol redis|relay --port P --operation put|get [--wait] [--connections N] [--depth N] [--seconds S]
-//        [--warmup S] [--operations N] [--keys N] [--first-key K] [--reconnect]
+//   load --protocol redis|relay --port P --operation put|post|get [--wait] [--connections N] [--depth N] [--seconds S]
+//        [--warmup S] [--operations N] [--keys N] [--first-key K] [--reconnect] [--value-bytes N] [--pairs N]
+//        [--request-bytes N]
 //
+// With --pairs a request is about so many pairs: MSET and MGET. The relay's frames are as long as --request-bytes says.
 // A batch is `depth` requests; with --wait a `WAIT 1` stands behind them, and all of them count as answered when that
 // is. With --reconnect a connection that ends is made again after 10 ms, with a new batch; errors are no answers.
 // Prints one JSON object with the names of `twinspace-bench load --json`.
@@ -26,7 +28,7 @@
 #include <time.h>
 #include <unistd.h>
 
-enum { IN_BYTES = 256 * 1024, REQUEST_BYTES = 128, KEY_DIGITS = 15, EVENTS = 256 };
+enum { IN_BYTES = 512 * 1024, KEY_BYTES = 16, DIGITS = KEY_BYTES - 1, EVENTS = 256 };
 enum { BITS = 7, PER_POWER = 1 << BITS, BUCKETS = PER_POWER * (64 - BITS + 1) };
 
 struct client {
@@ -42,7 +44,8 @@ struct client {
     size_t partial_count;
 };
 
-static int is_redis, is_put, waits, reconnects, connections = 50, depth = 1, port;
+static int is_redis, is_put, is_post, waits, reconnects, connections = 50, depth = 1, port;
+static size_t value_bytes = 16, pairs = 1, request_bytes;
 static uint64_t keys = 1000000000, first_key, operations;
 static double seconds = 10, warmup = 1;
 
@@ -123,33 +126,71 @@ static void prepare_keys(void) {
 }
 
 static void digits(char *end, uint64_t number) {
-    for (int i = 0; i < KEY_DIGITS; i++) {
+    for (int i = 0; i < DIGITS; i++) {
         *--end = (char)('0' + number % 10);
         number /= 10;
     }
 }
 
-static const char SET[] = "*3\r\n$3\r\nSET\r\n$16\r\nk000000000000000\r\n$16\r\nv000000000000000\r\n";
-static const char GET[] = "*2\r\n$3\r\nGET\r\n$16\r\nk000000000000000\r\n";
 static const char WAIT[] = "*3\r\n$4\r\nWAIT\r\n$1\r\n1\r\n$4\r\n2000\r\n";
-static size_t key_end, value_end;
+
+// A request of which only digits change: those that end at the key's end and, where it brings a value, at the value's,
+// of each pair.
+static char *template;
+static size_t template_count, *key_ends, *value_ends;
+
+static void add(const char *format, size_t number) {
+    template_count += (size_t)sprintf(template + template_count, format, number);
+}
+
+// A letter and zeros.
+static size_t add_text(char letter, size_t count) {
+    add("$%zu\r\n", count);
+    memset(template + template_count, '0', count);
+    template[template_count] = letter;
+    template_count += count;
+    size_t end = template_count;
+    add("\r\n", 0);
+    return end;
+}
+
+static void prepare_template(void) {
+    int brings = is_put || is_post;
+    template = calloc(1, request_bytes + 128 + pairs * (value_bytes + 128));
+    key_ends = calloc(pairs, sizeof *key_ends);
+    value_ends = calloc(pairs, sizeof *value_ends);
+    if (!template || !key_ends || !value_ends) fail("memory");
+    if (!is_redis) {
+        struct frame frame = {(uint32_t)request_bytes, brings ? KIND_PUT : KIND_GET, 0, 0};
+        memset(template, 'x', request_bytes);
+        memcpy(template, &frame, sizeof frame);
+        template_count = request_bytes;
+        key_ends[0] = 48;
+        return;
+    }
+    add("*%zu\r\n", 1 + pairs * (brings ? 2 : 1));
+    const char *name = pairs > 1 ? (brings ? "MSET" : "MGET") : brings ? "SET" : "GET";
+    add("$%zu\r\n", strlen(name));
+    template_count += (size_t)sprintf(template + template_count, "%s\r\n", name);
+    for (size_t i = 0; i < pairs; i++) {
+        key_ends[i] = add_text('k', KEY_BYTES);
+        if (brings) value_ends[i] = add_text('v', value_bytes);
+    }
+}
+
+static uint64_t fresh_key(void) { return next_key++ % keys * key_step % keys; }
+
+static uint64_t any_key(void) { return (uint64_t)(((unsigned __int128)draw() * keys) >> 64); }
 
 static void append_request(struct client *client) {
     char *place = client->out + client->out_end;
-    uint64_t key = is_put ? next_key++ % keys * key_step % keys
-                          : (uint64_t)(((unsigned __int128)draw() * keys) >> 64);
-    if (is_redis) {
-        size_t count = is_put ? sizeof SET - 1 : sizeof GET - 1;
-        memcpy(place, is_put ? SET : GET, count);
-        digits(place + key_end, key);
-        if (is_put) digits(place + value_end, issued);
-        client->out_end += count;
-    } else {
-        struct frame frame = {is_put ? PUT_BYTES : GET_BYTES, is_put ? KIND_PUT : KIND_GET, 0, 0};
-        memset(place, 'x', frame.length);
-        memcpy(place, &frame, sizeof frame);
-        digits(place + 48, key);
-        client->out_end += frame.length;
+    memcpy(place, template, template_count);
+    client->out_end += template_count;
+    // Lists that are read or replaced are of neighbours, as an expression finds them.
+    uint64_t first = is_put ? 0 : any_key() / pairs * pairs;
+    for (size_t i = 0; i < (is_redis ? pairs : 1); i++) {
+        digits(place + key_ends[i], is_put ? fresh_key() : first + i);
+        if (value_ends[i]) digits(place + value_ends[i], issued);
     }
     issued++;
 }
@@ -219,6 +260,20 @@ static size_t answer(const char *bytes, size_t available, int is_last) {
     case ':':
         if (!waits || !is_last || atol(bytes + 1) < 1) failed(bytes, line);
         return line;
+    case '*': {
+        size_t at = line;
+        for (long i = atol(bytes + 1); i > 0; i--) {
+            const char *item = at < available ? memchr(bytes + at, '\n', available - at) : NULL;
+            if (!item) return 0;
+            long count = atol(bytes + at + 1);
+            at = (size_t)(item - bytes) + 1;
+            if (count < 0) continue;
+            if (available < at + (size_t)count + 2) return 0;
+            at += (size_t)count + 2;
+        }
+        found++;
+        return at;
+    }
     case '$': {
         long count = atol(bytes + 1);
         if (count < 0) return line;
@@ -311,11 +366,18 @@ static void read_options(int count, char **words) {
         {"protocol", 1, 0, 'P'}, {"port", 1, 0, 'p'},       {"operation", 1, 0, 'o'},  {"wait", 0, 0, 'w'},
         {"connections", 1, 0, 'c'}, {"depth", 1, 0, 'd'},   {"seconds", 1, 0, 's'},    {"warmup", 1, 0, 'u'},
         {"operations", 1, 0, 'n'},  {"keys", 1, 0, 'k'},    {"first-key", 1, 0, 'f'},
-        {"reconnect", 0, 0, 'r'},   {0, 0, 0, 0}};
+        {"reconnect", 0, 0, 'r'},   {"value-bytes", 1, 0, 'v'}, {"pairs", 1, 0, 'm'}, {"request-bytes", 1, 0, 'b'},
+        {0, 0, 0, 0}};
     for (int option; (option = getopt_long(count, words, "", options, NULL)) != -1;) switch (option) {
         case 'P': is_redis = !strcmp(optarg, "redis"); break;
         case 'p': port = atoi(optarg); break;
-        case 'o': is_put = !strcmp(optarg, "put"); break;
+        case 'o':
+            is_put = !strcmp(optarg, "put");
+            is_post = !strcmp(optarg, "post");
+            break;
+        case 'v': value_bytes = strtoull(optarg, NULL, 10); break;
+        case 'm': pairs = strtoull(optarg, NULL, 10); break;
+        case 'b': request_bytes = strtoull(optarg, NULL, 10); break;
         case 'w': waits = 1; break;
         case 'r': reconnects = 1; break;
         case 'c': connections = atoi(optarg); break;
@@ -327,7 +389,9 @@ static void read_options(int count, char **words) {
         case 'f': first_key = strtoull(optarg, NULL, 10); break;
         default: exit(2);
         }
-    if (!port || connections < 1 || depth < 1 || keys < 1 || keys > 4000000000u) {
+    if (!port || connections < 1 || depth < 1 || keys < pairs || keys > 4000000000u || value_bytes < KEY_BYTES ||
+        value_bytes > 65536 || pairs < 1 || pairs > 1000 || (!is_redis && request_bytes < 64) ||
+        request_bytes > MAX_FRAME_BYTES) {
         fprintf(stderr, "load: an option is missing or out of range\n");
         exit(2);
     }
@@ -338,14 +402,13 @@ int main(int count, char **words) {
     signal(SIGPIPE, SIG_IGN);
     prepare_keys();
     next_key = first_key;
-    key_end = (size_t)(strchr(is_put ? SET : GET, 'k') - (is_put ? SET : GET)) + 16;
-    value_end = (size_t)(strchr(SET, 'v') - SET) + 16;
+    prepare_template();
     epoll_fd = epoll_create1(0);
     clients = calloc((size_t)connections, sizeof *clients);
     if (!clients) fail("memory");
     for (int i = 0; i < connections; i++) {
         struct client *client = &clients[i];
-        client->out = malloc((size_t)(depth + 1) * REQUEST_BYTES);
+        client->out = malloc((size_t)depth * template_count + sizeof WAIT);
         client->partial = malloc(IN_BYTES);
         if (!client->out || !client->partial) fail("memory");
         open_connection(client);

@@ -1,7 +1,8 @@
 // A bare relay: the hops of a replicated space and nothing else, as the floor that the machine sets.
 //
 //   relay proxy PORT UPSTREAM-PORT    many clients, one upstream connection for all of them
-//   relay server PORT [PASSIVE-PORT]  answers GET at once, PUT when the passive one has acknowledged it
+//   relay server PORT [PASSIVE-PORT [ANSWER-BYTES]]
+//                                     answers GET at once, in so many bytes, PUT when the passive one has acknowledged it
 //   relay passive PORT                acknowledges everything
 //
 // Frames are as long as those of the real protocol, see wire.h. Nothing is checked, stored or remembered. All that one
@@ -21,7 +22,7 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
-enum { MAX_PEERS = 16384, IN_BYTES = 256 * 1024, OUT_BYTES = 4 * 1024 * 1024, EVENTS = 256 };
+enum { MAX_PEERS = 16384, IN_BYTES = 512 * 1024, OUT_BYTES = 512 * 1024 * 1024, EVENTS = 256 };
 
 struct peer {
     int fd;
@@ -38,6 +39,7 @@ static struct peer peers[MAX_PEERS];
 static int peer_count, epoll_fd, listener;
 static int onward = -1;   // the peer that requests go on to: the server, or its passive one
 static int dirty[MAX_PEERS], dirty_count;
+static uint32_t answer_bytes = 105;
 
 static void fail(const char *what) {
     perror(what);
@@ -137,7 +139,7 @@ static void handle(int from, const char *bytes) {
         if (from == onward) {
             send_new((int)frame.source, PUT_ANSWER_BYTES, KIND_ANSWER, frame.client, 0);
         } else if (frame.kind == KIND_GET) {
-            send_new(from, GET_ANSWER_BYTES, KIND_ANSWER, frame.client, 0);
+            send_new(from, answer_bytes, KIND_ANSWER, frame.client, 0);
         } else if (onward < 0) {
             send_new(from, PUT_ANSWER_BYTES, KIND_ANSWER, frame.client, 0);
         } else {
@@ -211,6 +213,8 @@ int main(int count, char **words) {
     signal(SIGPIPE, SIG_IGN);
     epoll_fd = epoll_create1(0);
     if (count > 3) onward = connect_onward(atoi(words[3]));
+    if (count > 4) answer_bytes = (uint32_t)atoi(words[4]);
+    if (answer_bytes < sizeof(struct frame) || answer_bytes > MAX_FRAME_BYTES) return 2;
     listener = socket(AF_INET, SOCK_STREAM, 0);
     int on = 1;
     setsockopt(listener, SOL_SOCKET, SO_REUSEADDR, &on, sizeof on);

@@ -21,8 +21,10 @@ from suite import Suite
 HERE = Path(__file__).resolve().parent
 TICKS = os.sysconf("SC_CLK_TCK")
 START_SECONDS = 20.0
-# Keys that GETs look for.
+# Keys that GETs look for, and POSTs replace; fewer where their values would take more than so many bytes.
 KEYS = 200_000
+VALUES_BYTES = 512 * 1024 * 1024
+KEY_BYTES = 16
 # Answers may take so long in all before a load counts as hung.
 PATIENCE_SECONDS = 3000.0
 
@@ -35,12 +37,48 @@ class Case:
     depth: int
     connections: int
     durable: bool
+    value_bytes: int = 16
+    pairs: int = 1
 
     @property
     def title(self):
         clients = "one client" if self.connections == 1 else f"{self.connections} clients"
         store = "" if self.operation == "get" else (", fdatasync" if self.durable else ", in memory")
-        return f"{self.operation.upper()}, {clients}, depth {self.depth}{store}"
+        return f"{self.operation.upper()}{self.of_what}, {clients}, depth {self.depth}{store}"
+
+    @property
+    def of_what(self):
+        if self.pairs > 1:
+            return f" of {self.pairs} pairs"
+        # The longest element is a byte short of 64 KiB.
+        return "" if self.value_bytes == 16 else f" of {(self.value_bytes + 1) // 1024} KiB" \
+            if self.value_bytes >= 1024 else f" of {self.value_bytes} B"
+
+    @property
+    def keys(self):
+        """How many there are for GET and POST: a multiple of 1,000."""
+        return min(KEYS, max(1_000, VALUES_BYTES // self.value_bytes // 1_000 * 1_000))
+
+    @property
+    def brings(self):
+        return self.operation != "get"
+
+    def request_bytes(self):
+        """Of Twinspace's frame."""
+        def run(count):
+            return count + (1 if count < 128 else 2 if count < 16_384 else 3)
+        header, operator = 64, 1 + len(self.operation)
+        if not self.brings:
+            key = 1 + run(KEY_BYTES) + (0 if self.pairs > 1 else 2)
+            return header + operator + 2 + key + 4
+        pair = 2 + 2 + 1 + run(KEY_BYTES) + 2 + 1 + run(self.value_bytes)
+        return header + operator + run(self.pairs) - self.pairs + 1 + self.pairs * pair
+
+    def answer_bytes(self):
+        """Of the frame that answers a GET."""
+        def run(count):
+            return count + (1 if count < 128 else 2 if count < 16_384 else 3)
+        return 64 + 5 + self.pairs * (1 + run(KEY_BYTES) + 1 + run(self.value_bytes))
 
 
 def cpu_seconds(pid):
@@ -118,7 +156,8 @@ class System:
     def supports(self, case):
         raise NotImplementedError
 
-    def start(self, durable):
+    def start(self, durable, case=None):
+        """Starts it on empty data, for loads like `case`."""
         raise NotImplementedError
 
     def stop(self):
@@ -131,7 +170,7 @@ class System:
     def load(self, case, seconds, warmup):
         raise NotImplementedError
 
-    def fill(self, count, depth=16):
+    def fill(self, count, depth=16, value_bytes=16):
         """Puts so many keys; returns the report."""
         raise NotImplementedError
 
@@ -149,7 +188,7 @@ class Twinspace(System):
     def supports(self, case):
         return True
 
-    def start(self, durable):
+    def start(self, durable, case=None):
         # Default heartbeats: what is measured is what users get.
         self.suite = Suite(
             2, heartbeat=(), proxy_flags=("--max-clients", "4000", *self.proxy_flags),
@@ -183,12 +222,12 @@ class Twinspace(System):
         return report
 
     def load(self, case, seconds, warmup):
-        keys = KEYS if case.operation == "get" else 1_000_000_000
         return self.run("--mix", f"{case.operation}=1", "--depth", case.depth, "--connections", case.connections,
-                        "--keys", keys, "--seconds", seconds, "--warmup", warmup)
+                        "--keys", 1_000_000_000 if case.operation == "put" else case.keys, "--seconds", seconds,
+                        "--warmup", warmup, "--value-bytes", case.value_bytes, "--pairs", case.pairs)
 
-    def fill(self, count, depth=16):
-        return self.run("--operations", count, "--keys", count, "--depth", depth)
+    def fill(self, count, depth=16, value_bytes=16):
+        return self.run("--operations", count, "--keys", count, "--depth", depth, "--value-bytes", value_bytes)
 
 
 class Redis(System):
@@ -207,7 +246,7 @@ class Redis(System):
     def supports(self, case):
         return True
 
-    def start(self, durable):
+    def start(self, durable, case=None):
         self.directory = Path(tempfile.mkdtemp(prefix="twinspace-bench-redis-"))
         self.ports = {role: free_port() for role in self.roles}
         try:
@@ -282,12 +321,14 @@ backend redis
         return report
 
     def load(self, case, seconds, warmup):
-        keys = KEYS if case.operation == "get" else 1_000_000_000
+        keys = 1_000_000_000 if case.operation == "put" else case.keys
         return self.run(case.operation, "--depth", case.depth, "--connections", case.connections, "--keys", keys,
-                        "--seconds", seconds, "--warmup", warmup, waits=case.operation == "put")
+                        "--seconds", seconds, "--warmup", warmup, "--value-bytes", case.value_bytes, "--pairs",
+                        case.pairs, waits=case.brings)
 
-    def fill(self, count, depth=16):
-        return self.run("put", "--operations", count, "--keys", count, "--depth", depth, waits=True)
+    def fill(self, count, depth=16, value_bytes=16):
+        return self.run("put", "--operations", count, "--keys", count, "--depth", depth, "--value-bytes", value_bytes,
+                        waits=True)
 
 
 class Relay(System):
@@ -303,10 +344,11 @@ class Relay(System):
     def supports(self, case):
         return not case.durable
 
-    def start(self, durable):
+    def start(self, durable, case=None):
         self.directory = Path(tempfile.mkdtemp(prefix="twinspace-bench-relay-"))
         self.ports = {role: free_port() for role in self.roles}
-        onward = {"passive": (), "server": (self.ports["passive"],), "proxy": (self.ports["server"],)}
+        answer = case.answer_bytes() if case else 105
+        onward = {"passive": (), "server": (self.ports["passive"], answer), "proxy": (self.ports["server"],)}
         try:
             for role, ports in onward.items():
                 log = self.directory / f"{role}.log"
@@ -331,10 +373,10 @@ class Relay(System):
     def load(self, case, seconds, warmup):
         command = [str(self.tools / "load"), "--protocol", "relay", "--port", str(self.ports["proxy"]), "--operation",
                    case.operation, "--depth", str(case.depth), "--connections", str(case.connections), "--seconds",
-                   str(seconds), "--warmup", str(warmup)]
+                   str(seconds), "--warmup", str(warmup), "--request-bytes", str(case.request_bytes())]
         return run_load(command, self.processes())
 
-    def fill(self, count, depth=16):
+    def fill(self, count, depth=16, value_bytes=16):
         return None
 
 
