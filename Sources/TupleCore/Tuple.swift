@@ -1,3 +1,5 @@
+import func Glibc.memchr
+
 /// An n-tuple (n >= 1) of non-empty strings, packed into one run of bytes.
 ///
 /// The packed form is the elements' UTF-8 joined with commas. That is the very subject a single regular expression is
@@ -39,7 +41,8 @@ public struct Tuple: Hashable, Comparable, Sendable {
             guard element.count <= Limits.maximumElementBytes else { throw .tooLarge }
             guard rule.allows(element) else { throw .element(position) }
             if position > 0 { joined.append(Tuple.separator) }
-            hasComma = hasComma || element.contains(Tuple.separator)
+            // An alphanumeric element was found to have none.
+            hasComma = hasComma || (rule == .text && element.withUnsafeBytes { Tuple.nextSeparator($0, 0) != nil })
             joined.append(contentsOf: element)
         }
         if hasComma {
@@ -92,7 +95,7 @@ public struct Tuple: Hashable, Comparable, Sendable {
         let joined = joinedCount(ofPacked: packed)
         var begin = 0
         if joined == packed.count {
-            for at in 0..<joined where packed[at] == separator {
+            while let at = nextSeparator(packed, begin) {
                 guard body(begin..<at) else { return }
                 begin = at + 1
             }
@@ -114,6 +117,15 @@ public struct Tuple: Hashable, Comparable, Sendable {
             }
         }
         _ = body(begin..<joined)
+    }
+
+    /// Where the first separator is, from `begin` on.
+    @inline(__always)
+    private static func nextSeparator(_ bytes: UnsafeRawBufferPointer, _ begin: Int) -> Int? {
+        guard begin < bytes.count, let base = bytes.baseAddress,
+            let found = memchr(base + begin, Int32(separator), bytes.count - begin)
+        else { return nil }
+        return UnsafeRawPointer(found) - base
     }
 
     /// The elements, copied out.

@@ -28,8 +28,9 @@ public struct KeyedRequests: Sendable {
     private var packed: [UInt8]
     private var used = 0
 
-    /// Longer requests are read as a ``Request``.
-    private static let maximumPayloadBytes = 2_048
+    /// Longer requests are no such ones: two tuples with a length for each element fit.
+    private static let maximumPayloadBytes = 2 * (Limits.maximumTupleBytes + 4 * Limits.maximumTupleElements) + 64
+    /// What is gathered together at most, in bytes; but one request always fits.
     public static let capacity = 65_536
     /// Session, sequence, low-water mark, what it does.
     private static let prefixBytes = 25
@@ -42,18 +43,16 @@ public struct KeyedRequests: Sendable {
     /// Gathers a request about one key.
     ///
     /// - Parameter offset: where its frame begins in its run.
-    /// - Returns: false where the payload is anything else, has elements beyond ASCII or with commas, or finds no room; and
+    /// - Returns: false where the payload is anything else, has elements that the rule does not allow or with commas, or finds no room; and
     ///   where more than one key may match the text of a GET: one in which a comma stands can be split into elements in
     ///   several ways, unless the rule excludes commas from elements.
     /// - Complexity: O(bytes).
     public mutating func add(
         _ header: Header, _ payload: UnsafeRawBufferPointer, offset: Int, rule: ElementRule
     ) -> Bool {
-        // Each tuple is packed into no more than it takes in the request; a length takes two bytes at most.
+        // Each tuple is packed into no more than it takes in the request; a length takes three bytes at most.
         let needed = KeyedRequests.prefixBytes + payload.count + 8
-        guard payload.count <= KeyedRequests.maximumPayloadBytes, used + needed <= packed.count else {
-            return false
-        }
+        guard payload.count <= KeyedRequests.maximumPayloadBytes, makeRoom(for: needed, payload) else { return false }
         let begin = used
         let item = packed.withUnsafeMutableBytes { out in
             var reader = PairReader(bytes: payload, rule: rule)
@@ -63,6 +62,17 @@ public struct KeyedRequests: Sendable {
         guard let item else { return false }
         items.append(item)
         used = item.bytes.upperBound
+        return true
+    }
+
+    /// - Returns: false where others have to be carried out before.
+    private mutating func makeRoom(for needed: Int, _ payload: UnsafeRawBufferPointer) -> Bool {
+        if used + needed <= packed.count { return true }
+        guard items.isEmpty else { return false }
+        // No memory for a long list, or a long expression, that would be no such request anyway.
+        var reader = PairReader(bytes: payload, rule: .text)
+        guard reader.operatorName() != nil, reader.expects([5, 1, 5, 2]) else { return false }
+        packed = [UInt8](repeating: 0, count: needed)
         return true
     }
 
@@ -153,6 +163,8 @@ public struct KeyedRequests: Sendable {
     public mutating func removeAll() {
         items.removeAll(keepingCapacity: true)
         used = 0
+        // One large request does not keep its room.
+        if packed.count > 2 * KeyedRequests.capacity { packed = [UInt8](repeating: 0, count: KeyedRequests.capacity) }
     }
 }
 

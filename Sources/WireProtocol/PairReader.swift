@@ -1,5 +1,7 @@
 import TupleCore
 
+import func Glibc.memchr
+
 /// Reads the few forms that the requests about one pair, and their entries, have.
 struct PairReader {
     let bytes: UnsafeRawBufferPointer
@@ -60,15 +62,19 @@ struct PairReader {
         return nil
     }
 
-    /// A length of at most two bytes, in its shortest form.
+    /// A length of at most three bytes, in its shortest form.
     mutating func length() -> Int? {
         guard at < bytes.count else { return nil }
         let low = Int(bytes[at])
         at += 1
         guard low >= 0x80 else { return low }
+        guard at < bytes.count else { return nil }
+        let middle = Int(bytes[at])
+        at += 1
+        guard middle >= 0x80 else { return middle > 0 ? low & 0x7F | middle << 7 : nil }
         guard at < bytes.count, bytes[at] < 0x80, bytes[at] > 0 else { return nil }
         at += 1
-        return low & 0x7F | Int(bytes[at - 1]) << 7
+        return low & 0x7F | (middle & 0x7F) << 7 | Int(bytes[at - 1]) << 14
     }
 
     mutating func run() -> UnsafeRawBufferPointer? {
@@ -83,7 +89,7 @@ struct PairReader {
     mutating func tuple(into out: UnsafeMutableRawBufferPointer, at begin: Int) -> Range<Int>? {
         guard at < bytes.count, bytes[at] == 5 else { return nil }
         at += 1
-        guard let count = length(), count > 0 else { return nil }
+        guard let count = length(), count > 0, count <= Limits.maximumTupleElements else { return nil }
         let first = at
         var total = count - 1
         for _ in 0..<count {
@@ -92,15 +98,16 @@ struct PairReader {
             guard let element = run(), isPlain(element) else { return nil }
             total += element.count
         }
+        guard total <= Limits.maximumTupleBytes else { return nil }
         var end = begin
-        if total >= 0x80 {
-            out[end] = UInt8(total & 0x7F) | 0x80
-            out[end + 1] = UInt8(total >> 7)
-            end += 2
-        } else {
-            out[end] = UInt8(total)
+        var rest = total
+        while rest >= 0x80 {
+            out[end] = UInt8(rest & 0x7F) | 0x80
+            rest >>= 7
             end += 1
         }
+        out[end] = UInt8(rest)
+        end += 1
         let packed = end..<end + total
         at = first
         for position in 0..<count {
@@ -116,20 +123,14 @@ struct PairReader {
         return packed
     }
 
-    /// Whether the element is allowed for certain, and packs as it is.
+    /// Whether the element is allowed, and packs as it is.
     private func isPlain(_ element: UnsafeRawBufferPointer) -> Bool {
-        guard !element.isEmpty else { return false }
+        guard element.count <= Limits.maximumElementBytes, rule.allows(element) else { return false }
         switch rule {
-        case .alphanumeric:
-            for byte in element {
-                let isDigit = byte &- 0x30 < 10
-                let isLetter = (byte | 0x20) &- 0x61 < 26
-                guard isDigit || isLetter else { return false }
-            }
+        case .alphanumeric: return true
         case .text:
-            for byte in element where byte >= 0x80 || byte == UInt8(ascii: ",") { return false }
+            return element.baseAddress.map { memchr($0, Int32(UInt8(ascii: ",")), element.count) == nil } ?? true
         }
-        return true
     }
 }
 

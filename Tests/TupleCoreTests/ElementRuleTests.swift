@@ -64,6 +64,21 @@ struct ElementRuleTests {
         #expect(!ElementRule.text.allows([0x61, 0x80]) && !rule.allows([0x61, 0x80]))
     }
 
+    @Test("Eight bytes at once: each byte in each place is judged as it is alone")
+    func words() {
+        for place in 0..<8 {
+            for byte in UInt8.min...UInt8.max {
+                var bytes = [UInt8]("aZ09bY18".utf8)
+                bytes[place] = byte
+                let isAllowed = ElementRule.alphanumeric.allows([byte])
+                #expect(ElementRule.alphanumeric.allows(bytes) == isAllowed, "\(byte) at \(place)")
+                #expect(ElementRule.alphanumeric.allows(bytes + bytes + [0x61]) == isAllowed, "\(byte) at \(place)")
+            }
+        }
+        let mixed = [UInt8]("abcdefgé12345678漢abcdefgh½x".utf8)
+        #expect(ElementRule.alphanumeric.allows(mixed) && !ElementRule.alphanumeric.allows(mixed + [0x20]))
+    }
+
     @Test("The words of the flag lead back to the rule")
     func names() {
         for rule in ElementRule.allCases { #expect(ElementRule(name: rule.name) == rule) }
@@ -109,6 +124,7 @@ struct UTF8CheckTests {
             for _ in 0..<random.below(6) {
                 let point = [0x80, 0x800, 0x10000, 0x110000][random.below(4)]
                 if let scalar = Unicode.Scalar(UInt32(random.below(point))) { bytes += UTF8.encode(scalar)! }
+                if random.once(in: 3) { bytes += [UInt8](repeating: 0x61, count: random.below(20)) }
             }
             if random.below(2) == 0, !bytes.isEmpty { bytes[random.below(bytes.count)] = random.bytes(1)[0] }
             if random.below(4) == 0 { bytes.removeLast(min(bytes.count, random.below(3))) }

@@ -26,6 +26,7 @@ import TupleCore
 
     private static func request(_ random: inout SeededRandom) -> Request {
         let letters = Array("abcXYZ019-, é\u{0}".utf8)
+        if random.below(40) == 0 { return large(&random) }
         func tuple() -> Term {
             .list(
                 (0..<(random.below(20) == 0 ? 0 : 1 + random.below(3))).map { _ in
@@ -42,6 +43,18 @@ import TupleCore
         if random.below(10) == 0 { items.append(.list([tuple(), tuple()])) }
         if random.below(20) == 0 { items = [.list([tuple()])] }
         return Request(operatorName: name, payload: .list(items))
+    }
+
+    /// Elements beyond ASCII, and about as long as an element or a tuple may be.
+    private static func large(_ random: inout SeededRandom) -> Request {
+        func element() -> Term {
+            let count = [127, 128, 2_100, 16_383, 16_384, 65_534, 65_535, 65_536][random.below(8)]
+            return .string(
+                [UInt8]((random.below(2) == 0 ? "é" : "ab").utf8) + [UInt8](repeating: 0x78, count: count - 2))
+        }
+        let value = Term.list((0..<(1 + random.below(5))).map { _ in element() })
+        return Request(
+            operatorName: random.below(2) == 0 ? "PUT" : "POST", payload: .list([.list([.list([element()]), value])]))
     }
 
     /// The updates that an entry is read to have, in place; nil where it is not read.
@@ -69,12 +82,14 @@ import TupleCore
         var random = SeededRandom()
         var gathered = KeyedRequests()
         var made = 0
+        var longest = 0
         for _ in 0..<1_500 {
             var expected: [LogEntry.PairUpdate] = []
             for number in 0..<UInt64(random.below(60)) {
                 let request = Self.request(&random)
                 let frame = Self.frame(request, number + 1)
                 guard gathered.add(frame, rule: rule) else { continue }
+                longest = max(longest, frame.payload.count)
                 let kind = try #require(gathered.items.last).kind
                 #expect(
                     request.operatorName == ["GET", "PUT", "POST"][kind == .lookup ? 0 : kind == .add ? 1 : 2])
@@ -100,7 +115,7 @@ import TupleCore
                 "seed \(random.seed)")
             gathered.removeAll()
         }
-        #expect(made > 1_000, "seed \(random.seed)")
+        #expect(made > 1_000 && longest > 200_000, "seed \(random.seed): \(made), \(longest)")
     }
 
     @Test func itTakesNoMoreThanThereIsRoomFor() {
@@ -120,7 +135,7 @@ import TupleCore
         for _ in 0..<5_000 {
             let entry = random.entry()
             if case .pairs(let expected) = entry.body {
-                // A length of three bytes is left to the other reader.
+                // Longer lengths than any tuple has are left to the other reader.
                 if let found = Self.updates(entry.encoded) { #expect(found == expected, "seed \(random.seed)") }
             } else {
                 #expect(Self.updates(entry.encoded) == nil, "seed \(random.seed)")
