@@ -14,6 +14,11 @@ public enum Limits {
     public static let maximumPayloadBytes = 16 * 1_048_576
     /// What a sender aims at when it cuts an answer, a snapshot or a run of log entries into frames.
     public static let preferredChunkBytes = 65_536
+    /// The payload of an answer that is sent in one frame, at once. A larger answer is a stream of frames that goes on as the
+    /// client takes it.
+    public static let directAnswerBytes = 32_768
+    /// Payload bytes of a streamed answer that may be sent before the proxy has given credit for more.
+    public static let answerWindowBytes = 262_144
     /// What one GET may return, as packed bytes.
     public static let maximumAnswerBytes = 128 * 1_048_576
     /// What one DELETE may remove, as packed bytes: it is one log entry, and takes effect as one.

@@ -30,6 +30,7 @@ public enum FrameType: UInt8, Sendable, CaseIterable {
     case proxyHeartbeat = 46
     case proxyHeartbeatReply = 47
     case trust = 48
+    case credit = 49
     // Servers among themselves.
     case peerHello = 64
     case peerWelcome = 65

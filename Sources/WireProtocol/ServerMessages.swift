@@ -69,6 +69,31 @@ public struct ProxyHeartbeat: Hashable, Sendable {
     }
 }
 
+/// From the proxy: so much of a streamed answer has reached its client, and as much more of it may be sent.
+public struct Credit: Hashable, Sendable {
+    /// Payload bytes of response frames; at least 1.
+    public var bytes: UInt32
+    public init(bytes: UInt32) { self.bytes = bytes }
+
+    /// - Parameter request: the header of the request as the server got it: session, sequence, epoch and connection indicator
+    ///   say which answer is meant.
+    public func frame(for request: Header) -> Frame {
+        var writer = ByteWriter()
+        writer.fixed32(bytes)
+        let header = Header(
+            .credit, session: request.session, sequence: request.sequence, epoch: request.epoch,
+            connection: request.connection)
+        return Frame(header, payload: writer.bytes)
+    }
+
+    public init(_ payload: ArraySlice<UInt8>) throws(DecodingError) {
+        var reader = ByteReader(payload)
+        bytes = try reader.fixed32()
+        guard bytes > 0 else { throw .invalid("credit") }
+        try reader.end()
+    }
+}
+
 /// A server's first frame on the proxy's servers' SAP.
 public struct Register: Hashable, Sendable {
     public var name: NodeID

@@ -93,6 +93,11 @@ struct Codec: Sendable {
         } decode: { (payload) throws(DecodingError) in
             try ProxyHeartbeat(payload)
         },
+        Codec("credit", { Credit(bytes: UInt32(1 + $0.below(1_000_000))) }) {
+            $0.frame(for: Header(.request, session: SessionID(1), sequence: .init(1))).payload
+        } decode: { (payload) throws(DecodingError) in
+            try Credit(payload)
+        },
         Codec("registerRefused", { RegisterRefused(isFinal: $0.flag(), message: $0.text()) }) {
             $0.frame.payload
         } decode: { (payload) throws(DecodingError) in

@@ -89,7 +89,7 @@ struct MessageTests {
             .hello: 1, .welcome: 2, .request: 3, .response: 4, .refused: 5, .operatorRequest: 16, .operatorReply: 17,
             .register: 32, .registerRefused: 33, .view: 34, .takeOver: 35, .changeInSync: 36, .switchReply: 37,
             .probe: 38, .probeReply: 39, .statusQuery: 40, .statusReply: 41, .shutdown: 42, .resync: 43, .holding: 44,
-            .cancel: 45, .proxyHeartbeat: 46, .proxyHeartbeatReply: 47, .trust: 48,
+            .cancel: 45, .proxyHeartbeat: 46, .proxyHeartbeatReply: 47, .trust: 48, .credit: 49,
             .peerHello: 64, .peerWelcome: 65, .peerRefused: 66, .heartbeat: 67, .heartbeatReply: 68, .append: 69,
             .appendReply: 70, .snapshotChunk: 71, .stop: 72,
         ]

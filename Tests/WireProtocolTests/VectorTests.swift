@@ -84,6 +84,7 @@ struct VectorTests {
         record: SwitchRecord(
             cluster: ClusterID(99), epoch: Epoch(7), version: 12, active: node("a"), inSync: [node("a"), node("b")],
             rule: .text), holdsCopy: true)
+    private static let credit = Credit(bytes: 65_536)
     private static let change = SwitchRequest.changeInSync(epoch: Epoch(7), version: 12, inSync: [node("a")])
     private static let heartbeat = Heartbeat(index: LogIndex(42), digest: 0x1122_3344_5566_7788)
     private static let entry = LogEntry(
@@ -106,6 +107,10 @@ struct VectorTests {
         "response-malformed": response(3, .first, noList),
         "operator-request": OperatorRequest(command: "status").frame(sequence: RequestSequence(1)),
         "operator-reply": reply.frame(sequence: RequestSequence(1)), "register": register.frame,
+        "credit": credit.frame(
+            for: Header(
+                .request, session: session, sequence: RequestSequence(2), epoch: Epoch(7),
+                connection: ConnectionIndicator(5))),
         "change-in-sync": change.frame(sequence: RequestSequence(3)),
         "heartbeat": heartbeat.frame(.heartbeat, epoch: Epoch(7), sequence: RequestSequence(5)),
         "append": append.frame(epoch: Epoch(7)),
@@ -155,6 +160,7 @@ struct VectorTests {
         #expect(try OperatorRequest(payload("operator-request")[...]) == OperatorRequest(command: "status"))
         #expect(try OperatorReply(payload("operator-reply")[...]) == Self.reply)
         #expect(try Register(payload("register")[...]) == Self.register)
+        #expect(try Credit(payload("credit")[...]) == Self.credit)
         #expect(try Heartbeat(payload("heartbeat")[...]) == Self.heartbeat)
         #expect(try Append(payload("append")[...]) == Self.append)
         #expect(try LogEntry(decoding: Append(payload("append")[...]).entries[0][...]) == Self.entry)
@@ -203,6 +209,8 @@ struct VectorTests {
             ("maximumTupleBytes", Limits.maximumTupleBytes), ("maximumTupleElements", Limits.maximumTupleElements),
             ("maximumPairsPerRequest", Limits.maximumPairsPerRequest),
             ("maximumPayloadBytes", Limits.maximumPayloadBytes), ("preferredChunkBytes", Limits.preferredChunkBytes),
+            ("directAnswerBytes", Limits.directAnswerBytes), ("answerWindowBytes", Limits.answerWindowBytes),
+            ("maximumAnswerBytes", Limits.maximumAnswerBytes),
             ("maximumEntryBytes", Limits.maximumEntryBytes), ("maximumTermDepth", Limits.maximumTermDepth),
             ("maximumNumberBytes", Limits.maximumNumberBytes),
             ("maximumTermsPerPayload", Limits.maximumTermsPerPayload), ("maximumSessions", Limits.maximumSessions),

@@ -83,6 +83,7 @@ def frames():
         "operator-reply": Frame(
             "operatorReply", bytes(Writer().fixed("B", 0).run("").term({"active": "a", "epoch": 7}).bytes), sequence=1),
         "register": Frame("register", bytes(register.bytes)),
+        "credit": Frame("credit", struct.pack("<I", 65_536), session=SESSION, sequence=2, epoch=7, connection=5),
         "change-in-sync": Frame(
             "changeInSync", bytes(Writer().fixed("Q", 12).length(1).run("a").bytes), sequence=3, epoch=7),
         "heartbeat": Frame("heartbeat", struct.pack("<QQ", 42, 0x1122334455667788), sequence=5, epoch=7),

@@ -22,7 +22,7 @@ TYPES = {
     1: "hello", 2: "welcome", 3: "request", 4: "response", 5: "refused", 16: "operatorRequest", 17: "operatorReply",
     32: "register", 33: "registerRefused", 34: "view", 35: "takeOver", 36: "changeInSync", 37: "switchReply",
     38: "probe", 39: "probeReply", 40: "statusQuery", 41: "statusReply", 42: "shutdown", 43: "resync", 44: "holding", 45: "cancel",
-    46: "proxyHeartbeat", 47: "proxyHeartbeatReply", 48: "trust",
+    46: "proxyHeartbeat", 47: "proxyHeartbeatReply", 48: "trust", 49: "credit",
     64: "peerHello", 65: "peerWelcome", 66: "peerRefused", 67: "heartbeat", 68: "heartbeatReply", 69: "append",
     70: "appendReply", 71: "snapshotChunk", 72: "stop",
 }
