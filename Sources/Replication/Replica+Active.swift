@@ -110,7 +110,7 @@ extension Replica {
         let logged = JournalEntry(position: entry.position, bytes: bytes)
         unjournaled.append(logged)
         active?.tail.append(logged)
-        if case .update(let update) = body, active?.searches.isEmpty == false {
+        if case .update(let update) = body, active?.searches.removalsUnderWay.isEmpty == false {
             active?.searches.note(update.effects)
         }
     }
@@ -167,7 +167,14 @@ extension Replica {
         guard active?.stopping == nil else { return }
         log(.info, "shutdown", [.init("server", name)])
         active?.stopping = moment.instant.advanced(by: Timing.shutdownPatience)
+        let outcomes = active?.searches.outcomes ?? []
         for frame in abandonSearches() { serve(frame) }
+        // What was carried out is told to the end, as far as there is time.
+        for job in outcomes {
+            let begun = job.anew
+            active?.searches.enqueue(begun.frame, begun.kind, window: begun.window, after: begun.index)
+        }
+        startSearches()
     }
 
     /// The proxy connection is gone: the answers on their way were for nobody, and the requests will come again.
@@ -178,7 +185,8 @@ extension Replica {
 
     private mutating func finishShutdownIfDone() {
         guard let active, let deadline = active.stopping else { return }
-        guard active.outbox.isEmpty || moment.instant >= deadline else { return }
+        let isDone = active.outbox.isEmpty && active.searches.isEmpty
+        guard isDone || moment.instant >= deadline else { return }
         for follower in active.followers.values.sorted(by: { $0.name < $1.name }) {
             if let peer = follower.heartbeats ?? follower.log {
                 actions.append(.sendToPeer(peer, Frame(Header(.stop, epoch: active.epoch))))

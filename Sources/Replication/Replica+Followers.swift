@@ -360,6 +360,7 @@ extension Replica {
     }
 
     mutating func tickAsActive() {
+        tickStreams()
         guard let active else { return }
         for (id, follower) in active.followers.sorted(by: { $0.key < $1.key }) {
             let timeout = peerTimeout

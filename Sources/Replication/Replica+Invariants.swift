@@ -25,6 +25,7 @@ extension Replica {
             require(active.commit <= durable, "more is committed than is durable here")
             require(!isInstalling, "it is active while a peer's snapshot is installed")
             require(!isSuspect, "it is active, and its copy is suspect")
+            broken += active.searches.checkInvariants()
             for member in (record?.inSync ?? []) + newcomersInDoubt {
                 require(required.contains(member), "\(member) is or may be in sync and is not waited for")
             }

@@ -67,15 +67,16 @@ extension Replica {
 
     /// - Returns: false where the update may not be carried out, was before, or does not fit; nothing has been done then.
     private mutating func carryOut(_ update: PackedPairUpdate, along way: PackedMap.Way, time: Int64) -> Bool {
-        guard active?.searches.isEmpty == true, active?.stopping == nil, disk == .well,
-            state.sessions.isFresh(update.sequence, in: update.session)
+        guard active?.searches.removalsUnderWay.isEmpty == true, active?.searches.isBusy(update.session) == false,
+            active?.stopping == nil, disk == .well, state.sessions.isFresh(update.sequence, in: update.session)
         else { return false }
         return state.apply(update, along: way, time: time)
     }
 
     /// Answers a GET of one key.
     ///
-    /// - Returns: false where it may not be answered yet, or at all; nothing has been done then.
+    /// - Returns: false where it may not be answered yet, or at all, or takes more than one frame; nothing has been done
+    ///   then.
     private mutating func lookUp(
         _ key: UnsafeRawBufferPointer, along way: PackedMap.Way, _ request: Header, after index: LogIndex
     ) -> Bool {
@@ -85,15 +86,21 @@ extension Replica {
         #if PLANTED_BUGS
             let index = PlantedBug.readEarly.isOn ? .zero : index
         #endif
-        active?.outbox.append(header, after: index) { payload in
-            let isFound = state.space.map.withValue(forKey: key, along: way) { value in
+        let room = settings.streamSizes.room
+        let isAnswered = state.space.map.withValue(forKey: key, along: way) { value in
+            guard key.count + value.count <= room else { return false }
+            active?.outbox.append(header, after: index) { payload in
                 // A dot does not match the end of a line.
-                guard !value[..<Tuple.joinedCount(ofPacked: value)].contains(UInt8(ascii: "\n")) else { return false }
+                guard !value[..<Tuple.joinedCount(ofPacked: value)].contains(UInt8(ascii: "\n")) else {
+                    payload.append(contentsOf: Replica.plainBytes)
+                    return
+                }
                 Answer.encode(key: key, value: value, into: &payload)
-                return true
             }
-            if isFound != true { payload.append(contentsOf: Replica.plainBytes) }
+            return true
         }
+        guard isAnswered == nil else { return isAnswered == true }
+        active?.outbox.append(header, Replica.plainAnswer, after: index)
         return true
     }
 
@@ -118,7 +125,7 @@ extension Replica {
     }
 
     /// `ok`, and nothing else.
-    private static let plainBytes = Answer().payloadBytes
+    static let plainBytes = Answer().payloadBytes
     private static let plainAnswer = PreparedPayload(plainBytes)
 
     private mutating func serveAny(_ frame: Frame) {
@@ -132,8 +139,23 @@ extension Replica {
             return
         }
         guard !active.searches.isBusy(frame.header.session) else {
-            self.active?.searches.block(frame)
+            if self.active?.searches.block(frame) == false {
+                answer(
+                    frame,
+                    Answer(status: .unavailable, message: "too much waits for a search; nothing was done: try again later"))
+            }
             return
+        }
+        if frame.payload.count > Bounds.payloadReadOnTheSpot, active.stopping == nil {
+            switch Request.operatorName(in: frame.payload).flatMap(Operator.init(rawValue:)) {
+            case .get:
+                search(frame, nil, isRemoval: false)
+                return
+            case .delete:
+                if isFresh(frame) { search(frame, nil, isRemoval: true) }
+                return
+            case .put, .post, nil: break
+            }
         }
         let request: Request
         do throws(DecodingError) {
@@ -177,7 +199,7 @@ extension Replica {
             #if PLANTED_BUGS
                 if PlantedBug.replayWithoutSession.isOn { return true }
             #endif
-            respond(frame, chunks: replay(outcome))
+            deliver(outcome, of: header.sequence, in: header.session, to: frame)
             return false
         case .forgotten:
             answer(
@@ -194,15 +216,25 @@ extension Replica {
     }
 
     /// Puts an update into the log with its outcome, and queues its answer.
-    mutating func commit(_ frame: Frame, _ decision: Decision) {
-        let header = frame.header
+    ///
+    /// - Parameter isOrphan: the client has left; there is no use in a long answer.
+    mutating func commit(_ frame: Frame, _ decision: Decision, isOrphan: Bool = false) {
         guard decision.answer.status == .ok, decision.answer.warning.isEmpty else {
             answer(frame, decision.answer)
             return
         }
         let isPlain = decision.answer == Answer()
-        let outcome = isPlain ? [] : decision.answer.payloadBytes
-        guard decision.effectBytes + outcome.count <= Limits.maximumEntryBytes else {
+        commit(
+            frame, decision.effects, effectBytes: decision.effectBytes,
+            outcome: isPlain ? [] : decision.answer.payloadBytes, isOrphan: isOrphan)
+    }
+
+    /// The same where it is known what the log takes.
+    mutating func commit(
+        _ frame: Frame, _ effects: [Effect], effectBytes: Int, outcome: [UInt8], isOrphan: Bool
+    ) {
+        let header = frame.header
+        guard effectBytes + outcome.count <= Limits.maximumEntryBytes else {
             answer(
                 frame,
                 Answer(
@@ -216,8 +248,9 @@ extension Replica {
             .update(
                 .init(
                     session: header.session, sequence: header.sequence, lowWater: header.lowWater,
-                    effects: decision.effects, outcome: outcome)))
-        respond(frame, chunks: isPlain ? [Answer().payloadBytes] : decision.answer.chunks)
+                    effects: effects, outcome: outcome)))
+        guard !isOrphan else { return }
+        deliver(outcome, of: header.sequence, in: header.session, to: frame)
     }
 
     /// Answers what became of an operation: its own answer, that it was not carried out, or that nobody knows any more.
@@ -229,7 +262,7 @@ extension Replica {
         let operation = question.operation
         switch state.sessions.standing(of: operation.sequence, in: operation.session) {
         case .done(let outcome):
-            respond(frame, chunks: replay(outcome))
+            deliver(outcome, of: operation.sequence, in: operation.session, to: frame)
             return
         case .forgotten: break
         case .fresh:
@@ -252,35 +285,23 @@ extension Replica {
                 message: "what became of operation \(operation.text) is not known any more, if it was carried out"))
     }
 
-    /// A kept outcome as the chunks that were, or would have been, sent the first time.
-    private func replay(_ outcome: [UInt8]) -> [[UInt8]] {
-        guard !outcome.isEmpty else { return [Answer().payloadBytes] }
-        guard let answer = try? Answer(decoding: outcome[...]) else {
-            preconditionFailure("an outcome that this service encoded cannot be decoded")
-        }
-        return answer.chunks
+    mutating func answer(_ frame: Frame, _ answer: Answer) { respond(frame, answer.payloadBytes) }
+
+    /// Queues an answer of one frame behind everything that this state depends on: also a read must not show what could
+    /// still be lost.
+    mutating func respond(_ frame: Frame, _ payload: [UInt8]) {
+        #if PLANTED_BUGS
+            if PlantedBug.readEarly.isOn, (try? Request(decoding: frame.payload))?.operatorName == "GET" {
+                let early = Header(response: .first, to: frame.header, epoch: frame.header.epoch)
+                actions.append(.sendToProxy(FrameRun(Frame(early, payload: payload))))
+                return
+            }
+        #endif
+        respond(frame.header, payload[...], flags: .first, after: state.position.index)
     }
 
-    mutating func answer(_ frame: Frame, _ answer: Answer) { respond(frame, chunks: answer.chunks) }
-
-    /// Queues an answer behind everything that this state depends on: also a read must not show what could still be lost.
-    mutating func respond(_ frame: Frame, chunks: [[UInt8]]) {
-        for (position, chunk) in chunks.enumerated() {
-            var flags: Header.Flags = []
-            if position == 0 { flags.insert(.first) }
-            if position < chunks.count - 1 { flags.insert(.more) }
-            #if PLANTED_BUGS
-                if PlantedBug.readEarly.isOn, (try? Request(decoding: frame.payload))?.operatorName == "GET" {
-                    let early = Header(response: flags, to: frame.header, epoch: frame.header.epoch)
-                    actions.append(.sendToProxy(FrameRun(Frame(early, payload: chunk))))
-                    continue
-                }
-            #endif
-            respond(frame.header, chunk[...], flags: flags, after: state.position.index)
-        }
-    }
-
-    private mutating func respond(
+    /// Queues a frame of an answer behind an entry of the log.
+    mutating func respond(
         _ request: Header, _ payload: ArraySlice<UInt8>, flags: Header.Flags, after index: LogIndex
     ) {
         guard let epoch = active?.epoch else { return }

@@ -51,6 +51,7 @@ extension Replica {
             case .registerRefused: registerRefused(try RegisterRefused(frame.payload))
             case .request: serve(frame)
             case .cancel: clientLeft(frame)
+            case .credit: receive(try Credit(frame.payload), for: frame.header)
             case .proxyHeartbeatReply: receiveProxyHeartbeat(frame.header)
             case .probe: actions.append(.sendToProxy(reply(.probeReply, to: frame)))
             case .statusQuery:

@@ -17,6 +17,14 @@ public struct ReplicaSettings: Sendable {
     /// What a search may cost between two other requests, in units of about ten nanoseconds; one that costs more is handed
     /// out as an ``Action/search(_:_:)``.
     public var workOnTheSpot = Search.Work.inline
+    /// What a step of a search that is handed out may cost, in the same units; see ``Search/Work/slice``.
+    public var searchSliceWork = Search.Work.slice
+    /// Payload bytes of an answer that is sent at once, in one frame.
+    public var directAnswerBytes = Limits.directAnswerBytes
+    /// Payload bytes of a larger answer that are sent before there is credit for more.
+    public var answerWindowBytes = Limits.answerWindowBytes
+    /// Payload bytes that a frame of a larger answer aims at.
+    public var answerChunkBytes = Limits.preferredChunkBytes
     /// Bytes of entries kept in memory for followers that are behind; what is older they get from the journal.
     public var tailBytes = 256 * 1_048_576
     /// Bytes of entries kept in memory when no follower needs any: for one that returns within moments. The journal has
@@ -49,6 +57,10 @@ public struct ReplicaSettings: Sendable {
 
     /// The least silence that makes a peer count as lost; see ``ArrivalPace``.
     var heartbeatTimeout: Duration { heartbeatInterval * heartbeatMisses }
+
+    var streamSizes: StreamSizes {
+        StreamSizes(slice: searchSliceWork, direct: directAnswerBytes, chunk: answerChunkBytes)
+    }
 }
 
 /// Constants of the replication protocol that are not the operator's to set.
@@ -78,6 +90,10 @@ enum Timing {
     static let logPatience = Duration.milliseconds(2_000)
     /// How long a peer may take to say hello.
     static let helloTimeout = Duration.milliseconds(2_000)
+    /// How long an answer waits for credit before nobody is thought to want it.
+    static let streamPatience = Duration.seconds(60)
+    /// How long an answer may take that is held up by its reader while others wait for the room that it takes.
+    static let streamPatienceInACrowd = Duration.seconds(10)
     /// How long shutdown waits for answers and passive servers.
     static let shutdownPatience = Duration.milliseconds(3_000)
 }
@@ -94,4 +110,10 @@ enum Bounds {
     static let workPerFlush: UInt64 = 500_000
     /// What compiling a request's expressions may cost on the spot, in the same units: half a millisecond.
     static let compileWorkOnTheSpot: UInt64 = 50_000
+    /// The payload of a GET or DELETE that is read on the spot.
+    static let payloadReadOnTheSpot = 4_096
+    /// What expressions that were compiled on the spot may take in memory where they are kept for a search elsewhere.
+    static let expressionBytesKept = 16_384
+    /// Pairs of a DELETE that are made ready for the log on the spot where they were found elsewhere.
+    static let pairsRemovedOnTheSpot = 256
 }

@@ -120,6 +120,9 @@ extension Router {
         var stripped = frame.header
         stripped.connection = .none
         pass(stripped, payloadOf: frame, to: .client(id), expecting: expected)
+        if frame.header.flags.contains(.more), let route, !frame.payload.isEmpty {
+            act(.sendToServer(route, Credit(bytes: UInt32(frame.payload.count)).frame(for: frame.header)))
+        }
         if !frame.header.flags.contains(.more) { remove(request, of: id, place) }
     }
 

@@ -22,6 +22,10 @@
         case trustTornRecords = "trust-torn-records"
         /// G2: a GET does not wait for what it shows.
         case readEarly = "read-early"
+        /// G3: a search that is made in slices passes over a pair where one ends.
+        case cursorSkipsAPair = "cursor-skips-a-pair"
+        /// G3: a search that is made in slices goes on in the space as it is then.
+        case streamOfTheLiveSpace = "stream-of-the-live-space"
         /// G4: a takeover does not begin a new epoch.
         case reuseTheEpoch = "reuse-the-epoch"
         /// G4: the proxy acts on a record that is not on its disk.

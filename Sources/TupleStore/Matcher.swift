@@ -35,13 +35,13 @@ public final class Matcher {
     public init() { scratch = MatchScratch() }
 
     /// What a GET's payload asks for.
-    public func get(_ payload: Term) throws(ExpressionError) -> Search {
-        Search(expression: try expression(payload), maximumBytes: Limits.maximumAnswerBytes)
-    }
+    public func get(_ payload: Term) throws(ExpressionError) -> Search { try search(payload, isRemoval: false) }
 
     /// What a DELETE's payload asks for: what it removes is one log entry.
-    public func delete(_ payload: Term) throws(ExpressionError) -> Search {
-        Search(expression: try expression(payload), maximumBytes: Limits.maximumEntryBytes)
+    public func delete(_ payload: Term) throws(ExpressionError) -> Search { try search(payload, isRemoval: true) }
+
+    private func search(_ payload: Term, isRemoval: Bool) throws(ExpressionError) -> Search {
+        Search(expression: try expression(payload), isRemoval: isRemoval)
     }
 
     /// What compiling the expressions of a payload may cost, in units of about ten nanoseconds.
@@ -51,34 +51,9 @@ public final class Matcher {
 
     /// The expressions that a GET or DELETE payload holds.
     func expression(_ payload: Term) throws(ExpressionError) -> PairExpression {
-        guard case .list(let parts) = payload, parts.count == 2 else {
-            throw ExpressionError(
-                explanation: "malformed: the payload must be a list of two expressions, [KEYEXP, VALEXP]")
-        }
-        return PairExpression(
-            key: try tupleExpression(parts[0], "key expression"),
-            value: try tupleExpression(parts[1], "value expression"))
-    }
-
-    private func tupleExpression(_ term: Term, _ what: String) throws(ExpressionError) -> TupleExpression {
-        switch term {
-        case .string(let pattern): return .joined(try compile(pattern, what))
-        case .list(let items):
-            guard !items.isEmpty else {
-                throw ExpressionError(explanation: "malformed \(what): a list of expressions has at least one")
-            }
-            var expressions: [CompiledExpression] = []
-            for (position, item) in items.enumerated() {
-                guard case .string(let pattern) = item else {
-                    throw ExpressionError(
-                        explanation: "malformed \(what): item \(position + 1) of the list is no string")
-                }
-                expressions.append(try compile(pattern, "\(what), element \(position + 1)"))
-            }
-            return .elements(expressions)
-        case .null, .boolean, .number, .object:
-            throw ExpressionError(explanation: "malformed \(what): it is neither a string nor a list of strings")
-        }
+        var compilation = try SearchCompilation(payload, isRemoval: false)
+        while let next = try compilation.next() { compilation.append(try compile(next)) }
+        return compilation.expression
     }
 
     private func keep(_ compiled: CompiledExpression, _ pattern: [UInt8]) {
@@ -94,14 +69,18 @@ public final class Matcher {
         keptBytes += bytes
     }
 
-    private func compile(_ pattern: [UInt8], _ what: String) throws(ExpressionError) -> CompiledExpression {
+    /// Whether the expression is kept, so that compiling it costs nothing.
+    func keeps(_ pattern: [UInt8]) -> Bool { kept[pattern] != nil }
+
+    func compile(_ next: SearchCompilation.Next) throws(ExpressionError) -> CompiledExpression {
+        let pattern = next.pattern
         uses += 1
         if let found = kept[pattern] {
             kept[pattern]?.used = uses
             return found.expression
         }
         guard UTF8Check.isValid(pattern) else {
-            throw ExpressionError(explanation: "malformed \(what): it is not UTF-8")
+            throw ExpressionError(explanation: "malformed \(next.what): it is not UTF-8")
         }
         do throws(PythonRegexError) {
             let compiled = try CompiledExpression(utf8: pattern)
@@ -109,7 +88,7 @@ public final class Matcher {
             if compiled.literals.exact == nil { keep(compiled, pattern) }
             return compiled
         } catch {
-            throw ExpressionError(explanation: "malformed \(what): " + "\(error)".prefix(Matcher.maximumReason))
+            throw ExpressionError(explanation: "malformed \(next.what): " + "\(error)".prefix(Matcher.maximumReason))
         }
     }
 }

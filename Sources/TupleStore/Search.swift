@@ -12,11 +12,14 @@ public struct Search: Sendable {
     /// The only keys that are looked at, in order; nil for all.
     var keys: [Tuple]?
 
-    init(expression: PairExpression, maximumBytes: Int) {
+    init(expression: PairExpression, isRemoval: Bool) {
         self.expression = expression
         plan = SearchPlan(expression)
-        self.maximumBytes = maximumBytes
+        maximumBytes = isRemoval ? Limits.maximumEntryBytes : Limits.maximumAnswerBytes
     }
+
+    /// About what its expressions take in memory.
+    public var byteCount: Int { expression.key.byteCount + expression.value.byteCount }
 
     /// What a search may cost, in units of about ten nanoseconds.
     public enum Work {
@@ -24,6 +27,11 @@ public struct Search: Sendable {
         public static let inline: UInt64 = 20_000
         /// All in all: about two seconds.
         public static let request: UInt64 = 200_000_000
+        /// Before it is another search's turn: three milliseconds.
+        public static let slice: UInt64 = 300_000
+        /// The longest step, which is one pair that takes longer than a slice; a pair that takes longer than this is too
+        /// costly: twenty milliseconds.
+        public static let longestStep: UInt64 = 2_000_000
     }
 }
 

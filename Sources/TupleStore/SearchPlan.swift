@@ -79,10 +79,10 @@ extension SearchPlan: CustomStringConvertible {
     }
 
     /// The plan and what it came to.
-    func account(of run: borrowing SearchRun, in space: Space) -> String {
+    func account(of run: SearchCursor, in space: Space) -> String {
         let expressions = text == nil ? "" : ", \(run.asked) by the expressions"
         return
-            "\(self); \(run.result.examined) of \(space.count) pairs examined\(expressions), \(run.result.pairs.count) matched"
+            "\(self); \(run.examined) of \(space.count) pairs examined\(expressions), \(run.matched) matched"
     }
 
     private static let maximumQuoted = 60

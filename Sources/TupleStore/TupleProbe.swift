@@ -8,6 +8,8 @@ struct TupleProbe {
     /// The only one, of the joined elements; nil where there is one for each. Kept alive by `probes`: counting
     /// references for each tuple would take longer than many a match.
     private let joined: Unmanaged<ExpressionProbe>?
+    /// Of expressions.
+    var count: Int { probes.count }
     let cost: Cost
 
     /// What it takes to be told no: the cheaper side of a pair is asked first.
@@ -74,6 +76,8 @@ struct PairProbe {
     private let value: TupleProbe
     /// The side that is cheaper to ask comes first.
     private let beginsWithValue: Bool
+    /// Of expressions.
+    var count: Int { key.count + value.count }
 
     init(_ expression: PairExpression, using scratch: MatchScratch) {
         key = TupleProbe(expression.key, using: scratch)

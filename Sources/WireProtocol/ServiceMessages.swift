@@ -103,7 +103,7 @@ extension Request {
 
 extension Answer {
     /// In the status's byte: an explanation follows at the payload's end.
-    private static let explained: UInt8 = 0x80
+    static let explained: UInt8 = 0x80
 
     /// A part of the answer as a response's payload.
     public var payloadBytes: [UInt8] {
