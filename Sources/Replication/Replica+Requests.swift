@@ -142,7 +142,9 @@ extension Replica {
             if self.active?.searches.block(frame) == false {
                 answer(
                     frame,
-                    Answer(status: .unavailable, message: "too much waits for a search; nothing was done: try again later"))
+                    Answer(
+                        status: .unavailable, message: "too much waits for a search; nothing was done: try again later")
+                )
             }
             return
         }

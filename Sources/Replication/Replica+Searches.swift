@@ -43,7 +43,8 @@ extension Replica {
         }
         let frame = frame.detached
         let search = PacedSearch(
-            question ?? .unread(frame.payload), isExplained: frame.header.flags.contains(.explain), isRemoval: isRemoval)
+            question ?? .unread(frame.payload), isExplained: frame.header.flags.contains(.explain),
+            isRemoval: isRemoval)
         active?.searches.enqueue(
             frame, isRemoval ? .delete(search) : .get(search), window: settings.answerWindowBytes,
             after: state.position.index)

@@ -253,6 +253,9 @@ public struct Replica {
             followers: followers.map { .init(name: $0.name, index: $0.durable) })
     }
 
+    /// States of the space that are held for answers on their way; at most sixteen.
+    public var heldStates: Int { active?.searches.snapshotCount ?? 0 }
+
     private var activity: String {
         if let active { return active.stopping == nil ? "serving" : "stopping" }
         guard let passive else { return "waiting" }

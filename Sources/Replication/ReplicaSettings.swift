@@ -113,7 +113,7 @@ enum Bounds {
     /// The payload of a GET or DELETE that is read on the spot.
     static let payloadReadOnTheSpot = 4_096
     /// What expressions that were compiled on the spot may take in memory where they are kept for a search elsewhere.
-    static let expressionBytesKept = 16_384
+    static let expressionBytesKept = 4_096
     /// Pairs of a DELETE that are made ready for the log on the spot where they were found elsewhere.
     static let pairsRemovedOnTheSpot = 256
 }

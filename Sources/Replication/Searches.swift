@@ -21,7 +21,7 @@ struct Searches: Sendable {
     static let maximumWaiting = 4_096
     static let maximumWaitingPerClient = 64
     /// Bytes of requests that may wait, be it for their turn or for a search of their session.
-    static let maximumWaitingBytes = 64 * 1_048_576
+    static let maximumWaitingBytes = 32 * 1_048_576
     /// Stored outcomes that may wait, and how many of one client.
     static let maximumOutcomesWaiting = 16_384
     static let maximumOutcomesPerClient = 1_024
@@ -34,7 +34,7 @@ struct Searches: Sendable {
     static let maximumSnapshots = 16
     /// What expressions may take without counting as large, and how many searches with larger ones may be admitted.
     static let smallExpressionBytes = 65_536
-    static let maximumLarge = 4
+    static let maximumLarge = 2
     /// Every so many turns the client that has waited longest is next, however much it was served.
     static let turnsOfTheLongestWait: UInt64 = 4
     /// So many keys that changed behind a search's back are looked at on the spot.
@@ -140,8 +140,10 @@ struct Searches: Sendable {
     func refusal(of frame: Frame, isOutcome: Bool) -> String? {
         let client = clients[SearchClient(frame.header)]
         if isOutcome {
-            return outcomesWaiting >= Searches.maximumOutcomesWaiting
-                || client?.outcomesWaiting ?? 0 >= Searches.maximumOutcomesPerClient ? "too many answers are waiting" : nil
+            let ofClient = client?.outcomesWaiting ?? 0
+            let isFull =
+                outcomesWaiting >= Searches.maximumOutcomesWaiting || ofClient >= Searches.maximumOutcomesPerClient
+            return isFull ? "too many answers are waiting" : nil
         }
         if client?.searchesWaiting ?? 0 >= Searches.maximumWaitingPerClient {
             return "\(Searches.maximumWaitingPerClient) long searches of this client are waiting"

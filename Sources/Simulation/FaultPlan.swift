@@ -76,6 +76,23 @@ package struct MemoryPlan: Sendable {
     }
 }
 
+/// How little an answer may have before it is streamed, and a search before it is another one's turn.
+package struct StreamPlan: Sendable {
+    /// Units of work.
+    package var slice: UInt64
+    package var directBytes: Int
+    package var windowBytes: Int
+    package var chunkBytes: Int
+
+    /// So little that a few pairs take several steps and frames.
+    init(_ random: inout SeededRandom) {
+        slice = UInt64(random.pick([6, 15, 40]))
+        directBytes = random.pick([20, 60, 200])
+        windowBytes = random.pick([1, 40, 120])
+        chunkBytes = random.pick([20, 50])
+    }
+}
+
 /// All that a run is made from.
 package struct RunPlan: Sendable {
     package var seed: UInt64
@@ -84,6 +101,8 @@ package struct RunPlan: Sendable {
     package var heartbeatMisses: Int
     /// Whether searches are done beside the loop, as costly ones are.
     package var searchesElsewhere: Bool
+    /// Nil for as large as in production, where a run makes neither a second slice nor a stream.
+    package var streams: StreamPlan?
     package var disk: DiskSettings
     /// Nil for as much as in production, which no run comes to the end of; so it is in 15 seeds of 16.
     package var memory: MemoryPlan?
@@ -127,6 +146,8 @@ package struct RunPlan: Sendable {
         // A generator of its own, so that the other seeds stay what they are.
         var little = SeededRandom(seed: seed, purpose: 7)
         if little.once(in: 16) { memory = MemoryPlan(seed: seed) }
+        var paced = SeededRandom(seed: seed, purpose: 8)
+        if searchesElsewhere, paced.once(in: 2) { streams = StreamPlan(&paced) }
         faults = []
         guard !kinds.isEmpty else { return }
         // Runs with one fault tell what it does; runs with many, what they do together.

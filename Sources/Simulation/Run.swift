@@ -59,6 +59,12 @@ package final class Run {
                 heartbeatInterval: .milliseconds(plan.heartbeatMilliseconds),
                 heartbeatMisses: plan.heartbeatMisses, resync: .auto)
             if plan.searchesElsewhere { settings.workOnTheSpot = 16 }
+            if let streams = plan.streams {
+                settings.searchSliceWork = streams.slice
+                settings.directAnswerBytes = streams.directBytes
+                settings.answerWindowBytes = streams.windowBytes
+                settings.answerChunkBytes = streams.chunkBytes
+            }
             if let memory = plan.memory {
                 settings.tailBytes = memory.tailBytes
                 settings.restBytes = memory.restBytes

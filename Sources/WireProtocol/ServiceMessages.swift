@@ -146,35 +146,6 @@ extension Answer {
         try reader.end()
     }
 
-    /// The answer cut into payloads of at most about ``Limits/preferredChunkBytes`` each, at least one; the parts put
-    /// together in order are the answer again.
-    ///
-    /// What is larger than that alone has a payload of its own. So a rejected item that filled its request fits: the few
-    /// bytes around it are no more than the request had.
-    public var chunks: [[UInt8]] {
-        var chunks: [[UInt8]] = []
-        var part = Answer(status: status, message: message, warning: warning, explanation: explanation)
-        var size = message.utf8.count + warning.utf8.count + explanation.utf8.count
-        func makeRoom(for addition: Int) {
-            if size > 0, size + addition > Limits.preferredChunkBytes {
-                chunks.append(part.payloadBytes)
-                part = Answer(status: status)
-                size = 0
-            }
-            size += addition
-        }
-        for pair in pairs {
-            makeRoom(for: pair.byteCount + 16)
-            part.pairs.append(pair)
-        }
-        for item in rejected {
-            makeRoom(for: item.item.approximateByteCount + 2)
-            part.rejected.append(item)
-        }
-        chunks.append(part.payloadBytes)
-        return chunks
-    }
-
     /// Adds the part that follows.
     public mutating func append(_ part: Answer) {
         pairs.append(contentsOf: part.pairs)

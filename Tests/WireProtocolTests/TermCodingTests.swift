@@ -74,8 +74,17 @@ struct TermCodingTests {
 
 @Suite("Answers in parts (specs/0002, section 5.2)")
 struct AnswerChunkTests {
-    private func whole(_ answer: Answer) throws -> Answer {
-        let parts = try answer.chunks.map { try Answer(decoding: $0[...]) }
+    /// The parts that the encoded answer is cut into.
+    private func parts(_ answer: Answer, atMost limit: Int = Limits.preferredChunkBytes) throws -> [[UInt8]] {
+        let bytes = answer.payloadBytes
+        var cursor = StoredAnswerCursor()
+        var parts: [[UInt8]] = []
+        while !cursor.isAtEnd { parts.append(try cursor.next(of: bytes, atMost: limit)) }
+        return parts
+    }
+
+    private func whole(_ answer: Answer, atMost limit: Int = Limits.preferredChunkBytes) throws -> Answer {
+        let parts = try parts(answer, atMost: limit).map { try Answer(decoding: $0[...]) }
         var whole = try #require(parts.first)
         for part in parts.dropFirst() {
             #expect(part.status == whole.status && part.message.isEmpty && part.warning.isEmpty)
@@ -86,13 +95,18 @@ struct AnswerChunkTests {
 
     @Test("An answer of one part, and an empty one")
     func small() throws {
-        #expect(Answer().chunks == [[0, 0, 0, 0, 0]])
+        #expect(try parts(Answer()) == [[0, 0, 0, 0, 0]])
         var random = SeededRandom()
         let seed = random.seed
         for _ in 0..<100 {
             let answer = random.answer()
-            #expect(answer.chunks.count == 1)
+            #expect(try parts(answer).count == 1)
             #expect(try whole(answer) == answer, "seed \(seed)")
+            var explained = answer
+            explained.explanation = "why"
+            for limit in [1, 10, 50, 1_000] {
+                #expect(try whole(explained, atMost: limit) == explained, "seed \(seed)")
+            }
         }
     }
 
@@ -103,8 +117,9 @@ struct AnswerChunkTests {
         let rejected = (0..<20_000).map { _ in Rejected(item: random.term(), reason: .malformed) }
         let answer = Answer(message: "m", warning: "w", pairs: pairs, rejected: rejected)
         #expect(try whole(answer) == answer, "seed \(random.seed)")
-        #expect(answer.chunks.count > 5)
-        for chunk in answer.chunks { #expect(chunk.count <= Limits.preferredChunkBytes + 64) }
+        let parts = try parts(answer)
+        #expect(parts.count > 5)
+        for part in parts { #expect(part.count <= Limits.preferredChunkBytes + 64) }
     }
 
     @Test("Whatever a request of the greatest length gets back, fits into frames")
@@ -125,8 +140,29 @@ struct AnswerChunkTests {
             guard case .list(let items) = payload else { continue }
             #expect(Request(operatorName: "PUT", payload: payload).payloadBytes.count == Limits.maximumPayloadBytes)
             let answer = Answer(rejected: items.map { Rejected(item: $0, reason: .malformed) })
-            #expect(answer.chunks.allSatisfy { $0.count <= Limits.maximumPayloadBytes })
+            #expect(try parts(answer).allSatisfy { $0.count <= Limits.maximumPayloadBytes })
             #expect(try whole(answer) == answer)
+        }
+    }
+}
+
+@Suite("Answers put together from pairs")
+struct AnswerPartTests {
+    @Test("A part is what the answer with its pairs would be")
+    func payload() {
+        var random = SeededRandom()
+        for _ in 0..<100 {
+            let pairs = (0..<random.below(20)).map { _ in random.pair() }
+            var part = AnswerPart()
+            for pair in pairs {
+                pair.key.packed.withUnsafeBytes { key in
+                    pair.value.packed.withUnsafeBytes { part.add(key: key, value: $0) }
+                }
+            }
+            var answer = Answer(pairs: pairs)
+            #expect(part.payload() == answer.payloadBytes, "seed \(random.seed)")
+            answer.explanation = "why"
+            #expect(part.payload(explanation: "why") == answer.payloadBytes, "seed \(random.seed)")
         }
     }
 }
