@@ -88,7 +88,8 @@ extension Replica {
         #endif
         let room = settings.streamSizes.room
         let isAnswered = state.space.map.withValue(forKey: key, along: way) { value in
-            guard key.count + value.count <= room else { return false }
+            guard key.count + value.count <= room, value.count <= Bounds.valueBytesForFree || affords(value.count)
+            else { return false }
             active?.outbox.append(header, after: index) { payload in
                 // A dot does not match the end of a line.
                 guard !value[..<Tuple.joinedCount(ofPacked: value)].contains(UInt8(ascii: "\n")) else {
@@ -101,6 +102,14 @@ extension Replica {
         }
         guard isAnswered == nil else { return isAnswered == true }
         active?.outbox.append(header, Replica.plainAnswer, after: index)
+        return true
+    }
+
+    /// Whether there is time before the next flush to send so many bytes; it is used up then.
+    private mutating func affords(_ bytes: Int) -> Bool {
+        let work = UInt64(bytes / Bounds.answerBytesPerUnit)
+        guard let left = active?.workOnTheSpot, work <= left else { return false }
+        active?.workOnTheSpot = left - work
         return true
     }
 

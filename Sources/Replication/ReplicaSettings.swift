@@ -110,6 +110,10 @@ enum Bounds {
     static let workPerFlush: UInt64 = 500_000
     /// What compiling a request's expressions may cost on the spot, in the same units: half a millisecond.
     static let compileWorkOnTheSpot: UInt64 = 50_000
+    /// A value of a pair that was looked up is not counted as work up to so many bytes; of a longer one, so many bytes are one
+    /// unit.
+    static let valueBytesForFree = 1_024
+    static let answerBytesPerUnit = 16
     /// The payload of a GET or DELETE that is read on the spot.
     static let payloadReadOnTheSpot = 4_096
     /// What expressions that were compiled on the spot may take in memory where they are kept for a search elsewhere.

@@ -36,7 +36,9 @@ final class ServerProcess {
     private static let keepalive = Duration.seconds(1)
     private static let longestTick = Duration.milliseconds(50)
     private static let fenceTimeout = Duration.seconds(30)
-    /// What may be on its way to the proxy or a peer; the protocol's own windows keep it far below.
+    /// What may be on its way to the proxy or a peer; the protocol's own windows keep it far below: of large answers no more
+    /// is sent than the proxy has given credit for (specs/0005, section 9), of the log and snapshots no more than followers
+    /// have confirmed. Beyond, the other side does not keep to the protocol.
     private static let maximumOutgoingBytes = 1_024 * 1_048_576
 
     init(

@@ -91,6 +91,23 @@ final class LoneServer {
         ask("GET", .list([.string(key), .string(value)]), client: client, sequence: sequence)
     }
 
+    /// So many GETs of one key in one turn of the loop, each of a client of its own.
+    func askTogether(_ count: Int, _ key: String) -> [Header] {
+        let payload = Request(operatorName: "GET", payload: .list([.string(key), .string(".*")])).payloadBytes
+        let headers = (1...count).map { number in
+            Header(
+                .request, session: SessionID(UInt64(10_000 + number)), sequence: RequestSequence(1), epoch: epoch,
+                connection: ConnectionIndicator(UInt64(10_000 + number)), lowWater: RequestSequence(1))
+        }
+        var run = FrameRun()
+        for header in headers { run.append(Frame(header, payload: payload)) }
+        happen(.proxyFrames(run))
+        happen(.flush(isEarly: true))
+        return headers
+    }
+
+    var bytesSent: Int { responses.reduce(0) { $0 + $1.payload.count } }
+
     func give(_ bytes: Int, to request: Header) {
         happen(.proxyFrame(Credit(bytes: UInt32(bytes)).frame(for: request)))
         flush()

@@ -197,3 +197,16 @@ import WireProtocol
         #expect(server.replica.heldStates == 0)
     }
 }
+
+extension StreamsTests {
+    /// What one turn of the loop answers is bounded in bytes: the rest goes the way of long searches.
+    @Test func aTurnSendsOnlySoManyBytes() {
+        let server = LoneServer(pairs: [.of("k", String(repeating: "v", count: 30_000))])
+        let before = server.bytesSent
+        let requests = server.askTogether(2_000, "k")
+        #expect(server.bytesSent - before <= 9_000_000)
+        server.run()
+        let answered = Set(server.responses.map(\.header.connection))
+        #expect(answered == Set(requests.map(\.connection)))
+    }
+}
