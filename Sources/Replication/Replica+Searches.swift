@@ -129,6 +129,7 @@ extension Replica {
         case .complete:
             if job.isRemoval { lookAgain(job) } else { finish(job.number) }
         case .slice, .window: goOn(job)
+        case .full: goOn(job, needsRoom: true)
         }
     }
 
@@ -147,13 +148,19 @@ extension Replica {
     }
 
     /// A search that is not over is admitted, if it can be, and has its next turn.
-    private mutating func goOn(_ searched: SearchJob) {
+    ///
+    /// - Parameter needsRoom: it cannot go on without being admitted.
+    private mutating func goOn(_ searched: SearchJob, needsRoom: Bool = false) {
         let number = searched.number
         active?.searches.update(searched)
         let isLarge = searched.search.map { $0.byteCount > Searches.smallExpressionBytes } ?? false
         if !searched.isAdmitted {
             guard active?.searches.mayAdmit(searched, at: searched.index) == true else {
-                active?.searches.beginAnew(searched, mustBeLarge: isLarge)
+                if !needsRoom, !isLarge, searched.mayStayOnTrial {
+                    active?.searches.goOn(searched)
+                } else {
+                    active?.searches.beginAnew(searched, mustBeLarge: isLarge)
+                }
                 return
             }
             active?.searches.admit(searched, at: searched.index, moment.instant)

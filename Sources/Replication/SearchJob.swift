@@ -24,6 +24,9 @@ struct SearchJob: Sendable {
     var window: Int
     /// Steps that were taken.
     var slices: UInt64 = 0
+    /// The same since it began, or began anew.
+    var slicesOfThisLife = 0
+    var isOnTrial = false
     /// Its session's later requests wait.
     var blocksSession: Bool
     var mustBeAdmitted: Bool
@@ -75,6 +78,11 @@ struct SearchJob: Sendable {
     var isOutcome: Bool { if case .outcome = kind { true } else { false } }
     /// Whether it looks through one state for as long as its client reads.
     var holdsSnapshot: Bool { if case .get = kind { true } else { false } }
+    /// Whether it may go on without being admitted.
+    var mayStayOnTrial: Bool {
+        isOnTrial && slicesOfThisLife < Searches.slicesOnTrial && !isPreparing
+            && (!isRemoval || search?.cursor.foundBytes ?? 0 <= Searches.maximumFoundOnTrial)
+    }
     var isWindowUsedUp: Bool { !isRemoval && window <= 0 }
 
     /// The search that is made; nil where there is none.

@@ -40,7 +40,7 @@ struct SearchStep {
     ) -> SearchOutcome.End {
         switch pause {
         case .slice: return .slice
-        case .room: return sink.isWindowUsedUp ? .window : .slice
+        case .room: return sink.isWindowUsedUp ? .window : .full
         case .ended(.complete):
             if paced.isCounting {
                 paced.explanation = account(of: search, paced, in: space)

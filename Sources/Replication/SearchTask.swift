@@ -138,6 +138,8 @@ public struct SearchOutcome: Sendable {
     enum End: Sendable {
         /// The step is over, the search is not.
         case slice
+        /// The answer takes more than one frame, and it may only be collected.
+        case full
         /// The window is used up.
         case window
         case complete

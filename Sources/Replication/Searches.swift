@@ -11,9 +11,10 @@ struct SearchClient: Hashable, Sendable {
 /// Searches that cost too much for a place between two other requests, and answers too large for one: they go on elsewhere
 /// in slices, on snapshots, a few at a time.
 ///
-/// The least served client is next, so that a short search comes before the long ones of others. A search gets its first
-/// slice at once when it is its turn; what is not over then has to be *admitted*, which is bounded for each client and in
-/// all, or begins anew when it can be: so only what is admitted holds memory.
+/// The least served client is next, so that a short search comes before the long ones of others. A search begins *on trial*.
+/// What is not over then has to be *admitted*, which is bounded for each client and in all, as soon as there is room; after
+/// a few slices without it begins anew when there is. So only what is on trial or admitted holds memory, and a short search
+/// needs no room among long ones.
 struct Searches: Sendable {
     /// How many may run at once.
     static let maximumRunning = 2
@@ -25,6 +26,11 @@ struct Searches: Sendable {
     /// Stored outcomes that may wait, and how many of one client.
     static let maximumOutcomesWaiting = 16_384
     static let maximumOutcomesPerClient = 1_024
+    /// How many may be on trial, and for how many slices.
+    static let maximumTrials = 16
+    static let slicesOnTrial = 8
+    /// What a DELETE may have found on trial, in packed bytes and sixteen for each pair.
+    static let maximumFoundOnTrial = 65_536
     /// How many may be admitted, and how many of one client.
     static let maximumAdmitted = 256
     static let maximumAdmittedPerClient = 4
@@ -61,6 +67,7 @@ struct Searches: Sendable {
     private var lastNumber: UInt64 = 0
     private var turn: UInt64 = 0
     private(set) var admitted = 0
+    private var trials = 0
     private(set) var removals = 0
     private var large = 0
     private var searchesWaiting = 0
@@ -214,6 +221,7 @@ struct Searches: Sendable {
             if let best, best.slices <= ready.slices { continue }
             guard let job = jobs[ready.number] else { continue }
             if job.mustBeAdmitted, !job.isAdmitted, !mayAdmit(job, at: index) { continue }
+            if !job.mustBeAdmitted, !job.isOnTrial, trials >= Searches.maximumTrials { continue }
             if job.mustBeLarge, !job.isLarge, large >= Searches.maximumLarge { continue }
             best = ready
         }
@@ -227,7 +235,12 @@ struct Searches: Sendable {
             job.space = space
             job.index = index
         }
+        if !job.isAdmitted, !job.isOnTrial {
+            job.isOnTrial = true
+            trials += 1
+        }
         job.slices += 1
+        job.slicesOfThisLife += 1
         if job.isRemoval { removalsUnderWay.insert(number) }
         jobs[number] = job
     }
@@ -273,7 +286,7 @@ struct Searches: Sendable {
     mutating func mayAdmit(_ job: SearchJob, at index: LogIndex) -> Bool {
         guard clients[job.client]?.admitted ?? 0 < Searches.maximumAdmittedPerClient else { return false }
         var hasRoom = admitted < Searches.maximumAdmitted
-        if job.isRemoval, removals >= Searches.maximumRemovals { hasRoom = false }
+        if job.isRemoval, removals >= Searches.maximumRemovals { return false }
         if job.holdsSnapshot, snapshots[index] == nil, snapshots.count >= Searches.maximumSnapshots { hasRoom = false }
         if !hasRoom { isCrowded = true }
         return hasRoom
@@ -281,6 +294,8 @@ struct Searches: Sendable {
 
     /// - Parameter index: of its snapshot's state.
     mutating func admit(_ job: SearchJob, at index: LogIndex, _ now: Instant) {
+        if jobs[job.number]?.isOnTrial == true { trials -= 1 }
+        jobs[job.number]?.isOnTrial = false
         jobs[job.number]?.isAdmitted = true
         jobs[job.number]?.admittedAt = now
         jobs[job.number]?.mustBeAdmitted = true
@@ -301,8 +316,9 @@ struct Searches: Sendable {
         large += 1
     }
 
-    /// Takes back what an admitted search has.
+    /// Takes back what a search has.
     private mutating func dismiss(_ job: SearchJob) {
+        if job.isOnTrial { trials -= 1 }
         if job.isLarge { large -= 1 }
         guard job.isAdmitted else { return countWaiting(job, -1) }
         admitted -= 1
@@ -313,12 +329,11 @@ struct Searches: Sendable {
 
     /// It begins anew when there is room for it.
     mutating func beginAnew(_ job: SearchJob, mustBeLarge: Bool) {
-        let wasAdmitted = job.isAdmitted
-        if wasAdmitted { dismiss(job) }
+        dismiss(job)
         var job = job.anew
         job.mustBeLarge = job.mustBeLarge || mustBeLarge
         removalsUnderWay.remove(job.number)
-        if wasAdmitted { countWaiting(job, 1) }
+        countWaiting(job, 1)
         goOn(job)
     }
 
@@ -380,6 +395,8 @@ struct Searches: Sendable {
         let all = jobs.values
         require(admitted == all.count { $0.isAdmitted }, "admitted searches are miscounted")
         require(admitted <= Searches.maximumAdmitted, "too many searches are admitted")
+        require(trials == all.count { $0.isOnTrial }, "searches on trial are miscounted")
+        require(trials <= Searches.maximumTrials, "too many searches are on trial")
         require(removals == all.count { $0.isAdmitted && $0.isRemoval }, "admitted DELETEs are miscounted")
         require(large == all.count { $0.isLarge }, "searches of large expressions are miscounted")
         require(

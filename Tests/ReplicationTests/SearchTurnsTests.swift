@@ -8,8 +8,9 @@ import WireProtocol
 @Suite struct SearchTurnsTests {
     private static let alternation = "(?:" + (0..<40).map { "x\($0)y*|" }.joined() + "k[0-9]*z)"
 
-    /// An honest search of some four slices behind fifty clients with long ones is over after a bounded number of slices.
-    @Test func aShortSearchIsNotHeldUpByTheLongOnesOfOthers() {
+    /// An honest search of some four slices behind fifty clients with long ones is over after a bounded number of slices;
+    /// also where these hold all the states of the space that may be held.
+    @Test(arguments: [false, true]) func aShortSearchIsNotHeldUpByTheLongOnesOfOthers(_ doesTheSpaceChange: Bool) {
         let server = LoneServer(pairs: Pair.many(5_000, valueBytes: 10)) { $0.searchSliceWork = 10_000 }
         for client in 1...50 {
             for session in 0..<4 {
@@ -18,7 +19,12 @@ import WireProtocol
                     session: UInt64(client * 10 + session))
             }
         }
-        for _ in 0..<300 { server.step() }
+        for number in 0..<300 {
+            server.step()
+            if doesTheSpaceChange {
+                server.ask("PUT", .list([.pair("x\(number)", "1")]), client: 90, session: 5_000 + UInt64(number))
+            }
+        }
         let before = server.stepsTaken
         let honest = server.get("k0010.*|k0020.*", ".*v", client: 99)
         while server.answer(to: honest)?.isWhole != true, server.stepsTaken < before + 500 { server.step() }
