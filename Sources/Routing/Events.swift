@@ -22,10 +22,13 @@ public struct StatusToken: Hashable, Sendable {
 
 /// What happens to the proxy. A client is known by the connection indicator that its requests are tagged with.
 public enum Event: Sendable {
-    case clientConnected(ConnectionIndicator)
+    /// - Parameter source: stands for where it comes from: for an IPv4 address, or an IPv6 network of 64 bits.
+    case clientConnected(ConnectionIndicator, source: UInt32)
     /// What came from a client in one read.
     case clientFrames(ConnectionIndicator, FrameRun)
     case clientClosed(ConnectionIndicator)
+    /// What ``Action/reportDrained(_:downTo:)`` asked for has come.
+    case clientDrained(ConnectionIndicator)
     case serverConnected(ServerLink)
     /// What came from a server in one read.
     case serverFrames(ServerLink, FrameRun)
@@ -47,12 +50,19 @@ public enum Action: Sendable {
     case sendToClient(ConnectionIndicator, FrameRun)
     /// Close it when all that was sent has left.
     case closeClient(ConnectionIndicator)
+    /// Close it at once; what was not written is lost.
+    case cutClient(ConnectionIndicator)
+    /// Tell, once, when no more than so many bytes wait for its socket: ``Event/clientDrained(_:)``. Asked again only after
+    /// that.
+    case reportDrained(ConnectionIndicator, downTo: Int)
     /// Stop, or go on, reading from a client that has too much on its way.
     case pauseClient(ConnectionIndicator, Bool)
     case sendToServer(ServerLink, FrameRun)
     case closeServer(ServerLink)
     case sendToOperator(OperatorLink, Frame)
     case closeOperator(OperatorLink)
+    /// Stop, or go on, reading from an operator that has a command on its way.
+    case pauseOperator(OperatorLink, Bool)
     case status(StatusToken, Term)
     case log(LogLine)
     /// Take no new connections any more.

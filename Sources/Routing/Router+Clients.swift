@@ -1,32 +1,8 @@
 import TupleCore
 import WireProtocol
 
-/// A client's connection.
-struct Client: Sendable {
-    var greeted = false
-    var isPaused = false
-    var requests = RequestsInFlight()
-
-    /// It has as much on its way as one client may.
-    var isFull: Bool {
-        requests.span >= RouterSettings.maximumRequestsPerClient
-            || requests.bytes >= RouterSettings.maximumBytesPerClient
-    }
-}
-
+/// What clients send, and what is answered to them.
 extension Router {
-    mutating func connected(_ id: ConnectionIndicator) {
-        guard clients.count < settings.maximumClients else {
-            refused += 1
-            let message = "service refused: the limit of \(settings.maximumClients) clients is reached"
-            act(.sendToClient(id, Refused(message: message).frame))
-            act(.closeClient(id))
-            return
-        }
-        clients[id.number] = Client()
-        greeting.append((id, now))
-    }
-
     mutating func receive(_ run: FrameRun, from id: ConnectionIndicator) {
         run.forEachInPlace { frame in
             guard let place = clients.place(of: id.number) else { return false }
@@ -56,7 +32,11 @@ extension Router {
             maximumRequestsInFlight: UInt32(RouterSettings.maximumRequestsPerClient))
     }
 
-    private mutating func dismiss(_ id: ConnectionIndicator, _ message: String) {
+    /// Ends a client and tells it why. Where much is unread it would not hear of it, and what waits would be held for nothing.
+    mutating func dismiss(_ id: ConnectionIndicator, _ message: String) {
+        guard let place = clients.place(of: id.number), clients[at: place].unread <= flow.reportBytes else {
+            return cut(id, message)
+        }
         log(.info, "client-dismissed", [.init("client", id.number), .init("reason", message)])
         act(.sendToClient(id, Refused(message: message).frame))
         act(.closeClient(id))
@@ -64,45 +44,47 @@ extension Router {
     }
 
     private mutating func park(_ frame: FrameInPlace, of run: FrameRun, _ id: ConnectionIndicator, _ place: Int) {
-        guard frame.header.session != .none else {
+        let header = frame.header
+        guard header.session != .none else {
             dismiss(id, "a request must carry a session other than 0, or a retry of it could not be recognised")
             return
         }
-        let sequence = frame.header.sequence
-        guard clients[at: place].requests.place(of: sequence) == nil else {
-            dismiss(id, "request \(sequence.number) is on its way already")
+        guard clients[at: place].requests.place(of: header.session, header.sequence) == nil else {
+            dismiss(id, "request \(header.sequence.number) of its session is on its way already")
             return
         }
-        guard shutdown == nil, waitingBytes + frame.payload.count <= RouterSettings.maximumBytes else {
+        guard shutdown == nil,
+            waitingBytes + frame.payload.count + RequestsInFlight.overhead <= flow.requestBytes
+        else {
             let message =
                 shutdown == nil
                 ? "too many requests are waiting; try again later" : "the service is shutting down"
-            respond(frame.header.session, sequence, to: id, Answer(status: .unavailable, message: message))
+            respond(header.session, header.sequence, to: id, place, Answer(status: .unavailable, message: message))
             return
         }
-        lastOrder += 1
-        if let route, let epoch = record?.epoch {
-            pass(frame.header.tagged(id, epoch), payloadOf: frame, to: .server(route), expecting: run.byteCount)
+        if clients[at: place].generation != generation { renew(id, place) }
+        let reservation = AnswerBudget.reservation(frame.payload, atMost: flow.directAnswerBytes)
+        let goesOn = mayPass(frame.payload.count, reserving: reservation, at: place)
+        if goesOn, let route, let epoch = record?.epoch {
+            pass(
+                header.tagged(id, epoch, source: clients[at: place].source), payloadOf: frame, to: .server(route),
+                expecting: run.byteCount)
         }
-        clients[at: place].requests.append(
-            frame.header, frame.payload, order: lastOrder, since: now, wasSent: route != nil)
-        waitingBytes += frame.payload.count
+        keep(frame, place)
+        if goesOn {
+            notePassed(clients[at: place].requests.end - 1, reserving: reservation, at: place)
+        } else {
+            enqueue(id, place)
+        }
         updatePause(id, place)
     }
 
-    /// A client that has as much on its way as it may is not read from: it is slowed down, not refused.
-    private mutating func updatePause(_ id: ConnectionIndicator, _ place: Int) {
-        let isFull = clients[at: place].isFull
-        guard isFull != clients[at: place].isPaused else { return }
-        clients[at: place].isPaused = isFull
-        act(.pauseClient(id, isFull))
-    }
-
-    private mutating func remove(_ request: Int, of id: ConnectionIndicator, _ place: Int) {
+    private mutating func keep(_ frame: FrameInPlace, _ place: Int) {
         let before = clients[at: place].requests.bytes
-        clients[at: place].requests.remove(at: request)
-        waitingBytes -= before - clients[at: place].requests.bytes
-        updatePause(id, place)
+        clients[at: place].requests.append(frame.header, frame.payload, since: now)
+        clients[at: place].lastActive = now
+        waitingBytes += clients[at: place].requests.bytes - before
+        parkedCount += 1
     }
 
     /// The active server's response, or a part of it, goes to its client without the indicator.
@@ -110,9 +92,9 @@ extension Router {
     /// - Parameter expected: as in ``pass(_:payloadOf:to:expecting:)``.
     mutating func relay(_ frame: FrameInPlace, _ expected: Int) {
         let id = frame.header.connection
-        guard let place = clients.place(of: id.number),
-            let request = clients[at: place].requests.place(of: frame.header.sequence),
-            clients[at: place].requests[request].session == frame.header.session
+        guard let place = clients.place(of: id.number), clients[at: place].generation == generation,
+            let request = clients[at: place].requests.place(of: frame.header.session, frame.header.sequence),
+            clients[at: place].requests[request].state == .passed
         else {
             discarded += 1
             return
@@ -120,120 +102,38 @@ extension Router {
         var stripped = frame.header
         stripped.connection = .none
         pass(stripped, payloadOf: frame, to: .client(id), expecting: expected)
-        if frame.header.flags.contains(.more), let route, !frame.payload.isEmpty {
-            act(.sendToServer(route, Credit(bytes: UInt32(frame.payload.count)).frame(for: frame.header)))
+        let bytes = Header.byteCount + frame.payload.count
+        if frame.header.flags.contains(.more) {
+            noteStreamed(bytes, request, id, place)
+            noteSent(bytes, to: id, place)
+            updatePause(id, place)
+            giveCredit(id, place)
+            return
         }
-        if !frame.header.flags.contains(.more) { remove(request, of: id, place) }
-    }
-
-    /// Everything that is unanswered goes to the new active server, in the order in which it came. What an earlier one
-    /// carried out already is recognised by session and sequence.
-    mutating func replay() {
-        guard let route, let epoch = record?.epoch else { return }
-        var waiting: [(order: UInt64, id: ConnectionIndicator, frame: Frame)] = []
-        for (number, client) in clients.all {
-            guard let place = clients.place(of: number) else { continue }
-            for request in client.requests.places {
-                clients[at: place].requests[request].wasSent = true
-                waiting.append(
-                    (client.requests[request].order, ConnectionIndicator(number), client.requests.frame(at: request)))
-            }
+        let isStream = clients[at: place].requests[request].isStreaming
+        remove(request, of: id, place)
+        noteSent(bytes, to: id, place)
+        if isStream {
+            updatePause(id, place)
+            giveCredit(id, place)
         }
-        waiting.sort { $0.order < $1.order }
-        for item in waiting {
-            pass(item.frame.header.tagged(item.id, epoch), payload: item.frame.payload, to: .server(route))
-        }
-        if !waiting.isEmpty { log(.info, "replayed", [.init("requests", waiting.count)]) }
     }
 
     mutating func closed(_ id: ConnectionIndicator) {
         guard let client = clients.removeValue(forKey: id.number) else { return }
+        strike(client)
+        sources.remove(of: client.source)
+        budget.release(client.reserved + client.unread)
         waitingBytes -= client.requests.bytes
-        if let route, let record, client.requests.places.contains(where: { client.requests[$0].wasSent }) {
+        parkedCount -= client.requests.count
+        suspects.left(id)
+        guard client.generation == generation, client.requests.passed > 0 else { return }
+        inFlight -= client.requests.passed
+        passedBytes -= client.requests.passedBytes
+        suspects.leftGhost(at: now)
+        if let route, let record {
             let cancel = Header(.cancel, epoch: record.epoch, connection: id)
             act(.sendToServer(route, Frame(cancel)))
         }
-    }
-
-    private mutating func respond(
-        _ session: SessionID, _ sequence: RequestSequence, to id: ConnectionIndicator, _ answer: Answer
-    ) {
-        var response = Header(.response, flags: [.first], session: session, sequence: sequence)
-        response.epoch = record?.epoch ?? .zero
-        act(.sendToClient(id, Frame(response, payload: answer.payloadBytes)))
-    }
-
-    mutating func tickClients() {
-        while let first = greeting.first {
-            let isLate = now.duration(since: first.since) > RouterSettings.greetingTime
-            guard isLate || clients[first.client.number]?.greeted ?? true else { return }
-            greeting.removeFirst()
-            if isLate, clients[first.client.number]?.greeted == false {
-                dismiss(first.client, "no hello came within \(RouterSettings.greetingTime)")
-            }
-        }
-    }
-
-    /// Gives up requests that have waited for too long, with a clear error.
-    mutating func sweepRequests() {
-        let limit = route == nil ? RouterSettings.parkingTime : RouterSettings.servingTime
-        for (number, client) in clients.all {
-            let id = ConnectionIndicator(number)
-            for at in client.requests.places {
-                let request = client.requests[at]
-                guard now.duration(since: request.since) > limit else { continue }
-                give(up: request, client.requests.payload(at: at), after: limit, to: id)
-                guard let place = clients.place(of: number),
-                    let found = clients[at: place].requests.place(of: request.sequence)
-                else { continue }
-                remove(found, of: id, place)
-            }
-        }
-    }
-
-    /// Whether it may have been carried out for all that is known here.
-    private func isInDoubt(_ request: RequestsInFlight.Request, _ payload: ArraySlice<UInt8>) -> Bool {
-        #if PLANTED_BUGS
-            if PlantedBug.sayNotDone.isOn { return false }
-        #endif
-        return request.wasSent && (try? Request(decoding: payload))?.mayChange == true
-    }
-
-    private mutating func give(
-        up request: RequestsInFlight.Request, _ payload: ArraySlice<UInt8>, after limit: Duration,
-        to id: ConnectionIndicator
-    ) {
-        let why = "no active server answered within \(limit)"
-        let answer =
-            isInDoubt(request, payload)
-            ? Answer(status: .unknown, message: "\(why); the request may or may not have been carried out")
-            : Answer(status: .unavailable, message: "\(why); the request was not carried out: try again later")
-        respond(request.session, request.sequence, to: id, answer)
-    }
-
-    /// The service ends: whoever still waits is told.
-    mutating func giveUpAll() {
-        for (number, client) in clients.all {
-            let id = ConnectionIndicator(number)
-            for place in client.requests.places {
-                let request = client.requests[place]
-                let status: Status = isInDoubt(request, client.requests.payload(at: place)) ? .unknown : .unavailable
-                respond(
-                    request.session, request.sequence, to: id,
-                    Answer(status: status, message: "the service has been shut down"))
-            }
-            act(.closeClient(id))
-            closed(id)
-        }
-    }
-}
-
-extension Header {
-    /// The same, with the client that it comes from and the epoch that it goes to.
-    fileprivate func tagged(_ id: ConnectionIndicator, _ epoch: Epoch) -> Header {
-        var tagged = self
-        tagged.connection = id
-        tagged.epoch = epoch
-        return tagged
     }
 }

@@ -1,20 +1,31 @@
 import TupleCore
 import WireProtocol
 
-/// A question to all servers about themselves, and who asked.
-struct StatusQuery: Sendable {
-    var asker: Asker
-    var deadline: Instant
-    var missing: Set<ServerLink>
-    var replies: [ServerLink: ServerStatus] = [:]
-
-    enum Asker: Sendable {
-        case link(OperatorLink, RequestSequence)
-        case token(StatusToken)
-    }
+/// A connection of an operator: one command is on its way at a time, the next ones wait.
+struct OperatorState: Sendable {
+    var since: Instant
+    var greeted = false
+    /// The command that is being carried out.
+    var present: RequestSequence?
+    var isPaused = false
+    /// Frames that came before the connection was paused.
+    var waiting = FIFO<Frame>()
 }
 
 extension Router {
+    mutating func connected(_ link: OperatorLink) {
+        guard operators.count < RouterSettings.maximumOperators else {
+            let message =
+                "\(RouterSettings.maximumOperators) operators are connected, the limit is \(RouterSettings.maximumOperators)"
+            act(.sendToOperator(link, Refused(message: message).frame))
+            act(.closeOperator(link))
+            return
+        }
+        operators[link] = OperatorState(since: now)
+    }
+
+    mutating func closed(_ link: OperatorLink) { operators[link] = nil }
+
     mutating func receive(_ frame: Frame, from link: OperatorLink) {
         guard let state = operators[link] else { return }
         switch frame.type {
@@ -26,11 +37,12 @@ extension Router {
             operators[link]?.greeted = true
             act(.sendToOperator(link, Router.welcome(version).frame))
         case .operatorRequest where state.greeted:
-            guard let request = try? OperatorRequest(frame.payload) else {
-                reply(link, frame.header.sequence, OperatorReply(status: .malformed, message: "unreadable request"))
+            guard state.waiting.count < RouterSettings.waitingOperatorCommands else {
+                dismiss(link, "more than \(RouterSettings.waitingOperatorCommands) commands wait")
                 return
             }
-            carryOut(request, link, frame.header.sequence)
+            operators[link]?.waiting.append(frame.detached)
+            goOn(link)
         default: dismiss(link, "an operator may not send a frame of type \(frame.type) here")
         }
     }
@@ -41,8 +53,40 @@ extension Router {
         operators[link] = nil
     }
 
+    /// Carries out an operator's next commands, as far as it is their turn; else it is not read from.
+    private mutating func goOn(_ link: OperatorLink) {
+        while operators[link]?.present == nil, commandsThisTick < RouterSettings.operatorCommandsPerTick,
+            let frame = operators[link]?.waiting.popFirst()
+        {
+            operators[link]?.present = frame.header.sequence
+            begin(frame, link)
+        }
+        guard let state = operators[link] else { return }
+        let isPaused = state.present != nil || !state.waiting.isEmpty
+        guard isPaused != state.isPaused else { return }
+        operators[link]?.isPaused = isPaused
+        act(.pauseOperator(link, isPaused))
+    }
+
+    private mutating func begin(_ frame: Frame, _ link: OperatorLink) {
+        guard let request = try? OperatorRequest(frame.payload) else {
+            reply(link, frame.header.sequence, OperatorReply(status: .malformed, message: "unreadable request"))
+            return
+        }
+        if request.command != "status" { commandsThisTick += 1 }
+        carryOut(request, link, frame.header.sequence)
+    }
+
+    /// The end of a command.
     private mutating func reply(_ link: OperatorLink, _ sequence: RequestSequence, _ reply: OperatorReply) {
         act(.sendToOperator(link, reply.frame(sequence: sequence)))
+        if operators[link]?.present == sequence { operators[link]?.present = nil }
+    }
+
+    /// The end of a command that has taken a while.
+    mutating func finish(_ link: OperatorLink, _ sequence: RequestSequence, _ reply: OperatorReply) {
+        self.reply(link, sequence, reply)
+        goOn(link)
     }
 
     private mutating func carryOut(_ request: OperatorRequest, _ link: OperatorLink, _ sequence: RequestSequence) {
@@ -90,83 +134,22 @@ extension Router {
         reply(link, sequence, OperatorReply())
     }
 
-    // MARK: Status
-
-    mutating func askStatus(_ asker: StatusQuery.Asker) {
-        let sequence = nextSequence()
-        let registered = servers.filter { $0.value.name != nil }.keys
-        statusQueries[sequence] = StatusQuery(
-            asker: asker, deadline: now.advanced(by: RouterSettings.statusTime), missing: Set(registered))
-        for link in registered.sorted() {
-            act(.sendToServer(link, Frame(Header(.statusQuery, sequence: sequence))))
-        }
-        settleStatus(sequence)
-    }
-
-    mutating func statusReply(_ frame: Frame, from link: ServerLink) {
-        let sequence = frame.header.sequence
-        guard statusQueries[sequence] != nil, let status = try? ServerStatus(frame.payload) else { return }
-        statusQueries[sequence]?.replies[link] = status
-        statusQueries[sequence]?.missing.remove(link)
-        settleStatus(sequence)
-    }
-
-    private mutating func settleStatus(_ sequence: RequestSequence) {
-        guard var query = statusQueries[sequence] else { return }
-        query.missing.formIntersection(servers.keys)
-        guard query.missing.isEmpty || now >= query.deadline else { return }
-        statusQueries[sequence] = nil
-        let term = statusTerm(query.replies)
-        switch query.asker {
-        case .link(let link, let sequence): reply(link, sequence, OperatorReply(result: term))
-        case .token(let token): act(.status(token, term))
-        }
-    }
-
-    private func statusTerm(_ replies: [ServerLink: ServerStatus]) -> Term {
-        let activeStatus = route.flatMap { replies[$0] }
-        let registered = servers.compactMap { link, server in server.name.map { (name: $0, link: link, server) } }
-        let rows = registered.sorted { $0.name < $1.name }.map { name, link, server -> Term in
-            let status = replies[link]
-            let newest = activeStatus?.position.index.number ?? 0
-            let index = status?.position.index.number ?? 0
-            return .object([
-                .init("name", .string(name.name)),
-                .init("role", .string(link == route ? "active" : "passive")),
-                .init("state", .string(status?.state ?? "silent")),
-                .init("index", .number("\(index)")),
-                .init("lag", .number("\(newest > index ? newest - index : 0)")),
-                .init("address", .string(server.address)),
-                .init("pairs", .number("\(status?.pairs ?? 0)")),
-                .init("insync", .boolean(record?.inSync.contains(name) ?? false)),
-            ])
-        }
-        let inSync = record?.inSync ?? []
-        // Who is back without its copy does not hold what the record still says it does.
-        let lost = Set(servers.values.filter { !$0.isEligible }.compactMap(\.name))
-        return .object([
-            .init("active", route == nil ? .null : .string(record?.active.name ?? "")),
-            .init("epoch", .number("\(record?.epoch.number ?? 0)")),
-            .init("redundant", .boolean(inSync.filter { !lost.contains($0) }.count > 1)),
-            .init("insync", .list(inSync.map { .string($0.name) })),
-            .init("servers", .list(rows)),
-            .init("clients", .number("\(clients.count)")),
-            .init("maxClients", .number("\(settings.maximumClients)")),
-            .init("pairs", .number("\(activeStatus?.pairs ?? 0)")),
-            .init("waiting", .number("\(parkedCount)")),
-            .init("discarded", .number("\(discarded)")),
-            .init("refused", .number("\(refused)")),
-        ])
-    }
-
     mutating func tickOperators() {
-        for (link, state) in operators where !state.greeted {
+        for (link, state) in operators.sorted(by: { $0.key.number < $1.key.number }) where !state.greeted {
             if now.duration(since: state.since) > RouterSettings.greetingTime {
                 dismiss(link, "no hello came in time")
             }
         }
-        for sequence in statusQueries.keys.sorted() { settleStatus(sequence) }
-        if let shutdown, now >= shutdown.deadline { finishShutdown(isComplete: false) }
+        settleStatus()
+        putStatusQuestion()
+        commandsThisTick = 0
+        for link in operators.keys.sorted(by: { $0.number < $1.number }) { goOn(link) }
+        guard let shutdown else { return }
+        if shutdown.isEnding != nil {
+            goOnEnding()
+        } else if now >= shutdown.deadline {
+            finishShutdown(isComplete: false)
+        }
     }
 
     // MARK: Shutdown
@@ -195,7 +178,7 @@ extension Router {
     mutating func activeIsGoing(_ link: ServerLink) {
         guard link == route else { return }
         shutdown?.activeIsGoing = true
-        routeLost()
+        routeLost(isLoss: false)
         shutdownProgress()
     }
 
@@ -209,8 +192,14 @@ extension Router {
     }
 
     private mutating func finishShutdown(isComplete: Bool) {
-        guard let shutdown else { return }
-        giveUpAll()
+        guard shutdown != nil, shutdown?.isEnding == nil else { return }
+        shutdown?.isEnding = isComplete
+        goOnEnding()
+    }
+
+    /// Tells clients that it is over, then the operator; then the process ends.
+    private mutating func goOnEnding() {
+        guard let shutdown, let isComplete = shutdown.isEnding, giveUpSome() else { return }
         if let (link, sequence) = shutdown.asker {
             let late = servers.values.compactMap(\.name).sorted().map(\.name).joined(separator: ", ")
             reply(
@@ -222,6 +211,7 @@ extension Router {
         }
         self.shutdown?.deadline = Instant(nanoseconds: .max)
         self.shutdown?.asker = nil
+        self.shutdown?.isEnding = nil
         act(.finish)
     }
 }

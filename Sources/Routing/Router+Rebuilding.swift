@@ -74,7 +74,7 @@ extension Router {
             cluster: newest.cluster, epoch: Epoch(newest.epoch.number + Router.leap),
             version: newest.version + Router.leap, active: wanted, inSync: [wanted], rule: newest.rule)
         isRebuilding = false
-        if route != nil { routeLost() }
+        if route != nil { routeLost(isLoss: false) }
         change(to: decided)
         log(
             .alert, "switchover",

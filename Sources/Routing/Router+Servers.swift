@@ -241,7 +241,12 @@ extension Router {
             ])
     }
 
-    mutating func routeLost() {
+    /// - Parameter isLoss: whether it is gone or does not answer, rather than an operator's wish.
+    mutating func routeLost(isLoss: Bool) {
+        if route != nil {
+            losses.ended(isLoss: isLoss)
+            settleSuspect(isLoss: isLoss)
+        }
         route = nil
         if probe?.deadline == nil { probe = nil }
         routeHeardAt = nil
@@ -251,7 +256,7 @@ extension Router {
     mutating func closed(_ link: ServerLink) {
         guard let server = servers.removeValue(forKey: link) else { return }
         if let name = server.name { log(.warn, "server-lost", [.init("server", name)]) }
-        if link == route { routeLost() }
+        if link == route { routeLost(isLoss: true) }
         if probe?.link == link { settleProbe() }
         shutdownProgress()
         if server.name != nil { broadcast() }

@@ -174,7 +174,7 @@ extension Router {
             ])
         if let deposed, deposed != link {
             // It does not answer; the closed connection will tell it when it wakes up.
-            routeLost()
+            routeLost(isLoss: true)
             act(.closeServer(deposed))
             servers[deposed] = nil
         }
@@ -303,7 +303,7 @@ extension Router {
                 .init("dataLossAccepted", !isSafe),
             ])
         if !server.isEligible { act(.sendToServer(link, Frame(Header(.trust)))) }
-        routeLost()
+        routeLost(isLoss: false)
         install(changed, link, Router.unasked)
         return nil
     }

@@ -22,12 +22,39 @@ public struct Router: Sendable {
     var unconfirmedFounder: NodeID?
     /// Records that servers brought while this proxy has none: what it is rebuilt from.
     var isRebuilding = false
-    var statusQueries: [RequestSequence: StatusQuery] = [:]
+    var statusQuestions = StatusQuestions()
     var shutdown: Shutdown?
 
-    /// Counts each request, so that a replay keeps their order.
-    var lastOrder: UInt64 = 0
+    /// All clients, in any order: what is to be done with each goes down it, a part a turn.
+    var roster: [ConnectionIndicator] = []
+    /// How many sources clients come from, and which has most.
+    var sources = SourceTable()
+    /// What keeping all unanswered requests takes, in bytes.
     var waitingBytes = 0
+    /// Requests that wait for an answer.
+    public internal(set) var parkedCount = 0
+
+    /// Counts the times that requests were to be passed on anew: each time there was another active server.
+    var generation: UInt64 = 0
+    var losses = LossHistory()
+    /// Clients with requests that wait, in turns.
+    var waiting = FIFO<ConnectionIndicator>()
+    /// Requests that the active server has and has not answered, and their payloads in bytes.
+    var inFlight = 0
+    var passedBytes = 0
+    var suspects = Suspects()
+    /// How much of the roster is still to be looked at: for requests to be sent again, for such as are late, for unread bytes.
+    var replayCursor = 0
+    var replayed = 0
+    var sweepCursor = 0
+    var askCursor = 0
+
+    var budget: AnswerBudget
+    /// Questions to the runtime about clients' sockets, oldest first; settled ones among them.
+    var reports = FIFO<(client: ConnectionIndicator, number: UInt64, askedAt: Instant)>()
+    var lastReport: UInt64 = 0
+    /// Clients whose stream found no room for credit.
+    var starved = FIFO<ConnectionIndicator>()
     /// Responses that were ill-formed, of an older epoch, or for clients that had left.
     public internal(set) var discarded: UInt64 = 0
     public internal(set) var refused: UInt64 = 0
@@ -47,21 +74,20 @@ public struct Router: Sendable {
     /// When something came from the active server last; nil where that is not known.
     var routeHeardAt: Instant?
     /// Connections that have not said hello, and since when; the oldest first, gone ones among them.
-    var greeting: [(client: ConnectionIndicator, since: Instant)] = []
+    var greeting = FIFO<(client: ConnectionIndicator, since: Instant)>()
     var noActiveAlerted = false
     private var lastSweep: Instant
     private var lastSequence: UInt64 = 0
-
-    struct OperatorState: Sendable {
-        var since: Instant
-        var greeted = false
-    }
+    /// Commands of operators in this tick.
+    var commandsThisTick = 0
 
     struct Shutdown: Sendable {
         var deadline: Instant
         var asker: (OperatorLink, RequestSequence)?
         /// The active server has said that it is going.
         var activeIsGoing = false
+        /// Clients are told; whether all servers had ended before.
+        var isEnding: Bool?
     }
 
     /// - Parameter record: what the data directory held; nil where it is new.
@@ -73,7 +99,10 @@ public struct Router: Sendable {
         lastTick = now
         routeLostAt = now
         lastSweep = now
+        budget = AnswerBudget(limit: settings.flow.answerBytes, clientLimit: settings.flow.clientAnswerBytes)
     }
+
+    var flow: FlowLimits { settings.flow }
 
     /// Takes in what has happened, and gives what is to be done about it, in order.
     public mutating func step(_ event: Event, at now: Instant) -> [Action] {
@@ -93,31 +122,36 @@ public struct Router: Sendable {
             restartProbe()
         }
         switch event {
-        case .clientConnected(let client): connected(client)
+        case .clientConnected(let client, let source): connected(client, source: source)
         case .clientFrames(let client, let run): receive(run, from: client)
         case .clientClosed(let client): closed(client)
+        case .clientDrained(let client): drained(client)
         case .serverConnected(let link): servers[link] = Server(since: now)
         case .serverFrames(let link, let run): receive(run, from: link)
         case .serverClosed(let link): closed(link)
-        case .operatorConnected(let link): operators[link] = OperatorState(since: now)
+        case .operatorConnected(let link): connected(link)
         case .operatorFrame(let link, let frame): receive(frame, from: link)
-        case .operatorClosed(let link): operators[link] = nil
+        case .operatorClosed(let link): closed(link)
         case .statusAsked(let token): askStatus(.token(token))
         case .terminated: beginTermination()
         case .tick: tick()
         }
+        passWaiting()
+        if suspects.isBusy { trySuspects() }
         passOn()
     }
 
     private mutating func tick() {
         lastTick = now
-        tickClients()
+        tickGreeting()
+        tickReading()
         tickServers()
         tickOperators()
-        if now.duration(since: lastSweep) >= RouterSettings.sweep {
+        if now.duration(since: lastSweep) >= RouterSettings.sweep, sweepCursor == 0 {
             lastSweep = now
-            sweepRequests()
+            sweepCursor = roster.count
         }
+        sweepRequests()
         if route == nil, !noActiveAlerted, shutdown == nil,
             now.duration(since: routeLostAt) >= RouterSettings.noActiveTime
         {
@@ -141,8 +175,9 @@ public struct Router: Sendable {
 
     public var isServing: Bool { route != nil }
     public var clientCount: Int { clients.count }
-    /// Requests that wait for an answer.
-    public var parkedCount: Int { clients.all.reduce(0) { $0 + $1.value.requests.count } }
+    /// What clients' answers are charged with, in bytes: what servers may still send of them, and what is not known to have
+    /// been written.
+    public var answerBytes: Int { budget.charged }
 
     enum Destination: Hashable, Sendable {
         case client(ConnectionIndicator)

@@ -6,21 +6,49 @@ public struct RouterSettings: Sendable {
     public var maximumClients: Int
     /// The identity of the cluster, should this proxy found one: drawn at random, never 0.
     public var newCluster: ClusterID
+    public var flow: FlowLimits
 
-    public init(maximumClients: Int, newCluster: ClusterID) {
+    public init(maximumClients: Int, newCluster: ClusterID, flow: FlowLimits = .standard) {
         precondition(newCluster != .none, "a cluster's identity is never 0")
         self.maximumClients = maximumClients
         self.newCluster = newCluster
+        self.flow = flow
     }
 
     /// How often ``Event/tick`` comes.
     public static let tick = Duration.milliseconds(10)
     /// Requests of one client on their way at once; it is not read from while it has as many.
     public static let maximumRequestsPerClient = 1_024
-    /// Their bytes.
-    static let maximumBytesPerClient = 32 * 1_048_576
-    /// The bytes of all requests on their way; one more is answered `unavailable`.
-    static let maximumBytes = 1_024 * 1_048_576
+    /// Connections of operators at once; one more is refused.
+    public static let maximumOperators = 64
+    /// Commands of operators that are carried out in one tick; `status` does not count.
+    static let operatorCommandsPerTick = 8
+    /// Commands of one operator that may wait; with more it is dismissed.
+    static let waitingOperatorCommands = 16
+    /// Others who ask for the status at once; one more is told what was known last.
+    static let maximumStatusTokens = 256
+    /// The servers are asked for their status so often at most.
+    static let statusInterval = Duration.milliseconds(50)
+    /// A client that has asked nothing for so long may have to give way, when all slots are taken.
+    static let idleTime = Duration.seconds(30)
+    /// A connection that has not said hello need not give way before, unless its source has more than its share.
+    static let leastGreetingTime = Duration.milliseconds(500)
+    /// Connections of the source with most that are looked at for an idle one, for each newcomer.
+    static let idleLooks = 32
+    /// A request that was in flight at so many lost servers in a row is passed on last, and alone.
+    static let suspectLosses = 2
+    /// How long others wait while a suspect request is to be alone; twice as long with each further loss.
+    static let suspectTime = Duration.milliseconds(250)
+    /// It is doubled so often at most.
+    static let suspectDoublings = 5
+    /// How long a request that nobody waits for any more may still be carried out, as far as anybody is blamed.
+    static let ghostTime = Duration.seconds(5)
+    /// Answers that the proxy gives itself, to requests that are given up, in one turn.
+    static let givenUpPerTurn = 1_024
+    /// Connections that are ended in one tick for saying nothing.
+    static let dismissedPerTick = 256
+    /// Gone connections that are forgotten in one tick.
+    static let forgottenPerTick = 4_096
     /// How long a request waits for an active server.
     static let parkingTime = Duration.seconds(10)
     /// How long a request that an active server has may go without an answer.

@@ -18,12 +18,15 @@ enum LaneCommand: Sendable {
     case pause(ConnectionIndicator, Bool)
     /// Close it when all that was sent has left.
     case close(ConnectionIndicator)
-    /// Close it at once: it is too slow.
+    /// Close it at once.
     case cut(ConnectionIndicator)
+    /// Tell when no more than so many bytes wait for its socket.
+    case report(ConnectionIndicator, downTo: Int)
 
     var client: ConnectionIndicator {
         switch self {
-        case .adopt(let client, _), .send(let client, _), .pause(let client, _), .close(let client), .cut(let client):
+        case .adopt(let client, _), .send(let client, _), .pause(let client, _), .close(let client), .cut(let client),
+            .report(let client, _):
             client
         }
     }
@@ -165,6 +168,7 @@ final class ClientLane {
             case .pause(let client, let isPaused): pause(client, isPaused)
             case .close(let client): clients.removeValue(forKey: client.number)?.frames.closeAfterFlush()
             case .cut(let client): clients[client.number]?.frames.close()
+            case .report(let client, let rest): clients[client.number]?.frames.connection.reportDrained(downTo: rest)
             }
         }
         thread.backlog.untakenCommands.wrappingSubtract(bytes, ordering: .relaxed)
@@ -175,6 +179,8 @@ final class ClientLane {
             return happened(.clientClosed(client), at: loop.now)
         }
         connection.maximumOutgoingBytes = maximumOutgoingBytes
+        connection.restingOutgoingBytes = ClientLanes.restingOutgoingBytes
+        connection.onReport = { [unowned self] in self.happened(.clientDrained(client), at: self.loop.now) }
         let frames = FrameConnection(connection)
         frames.onRun = { [unowned self, unowned frames] in
             self.happened(.clientFrames(client, $0), at: frames.receivedAt, bytes: $0.byteCount)

@@ -11,11 +11,13 @@ package import WireProtocol
 /// iteration of the deciding loop goes back as one: a batch, not a frame, costs a lock and a wake-up. Each client has its
 /// lane for good, so that its frames keep their order.
 package final class ClientLanes {
-    /// `clientFrames` or `clientClosed`, and when it was; from the loop, never from inside a call to this.
+    /// `clientFrames`, `clientDrained` or `clientClosed`, and when it was; from the loop, never from inside a call to this.
     package var onEvent: ((Event, Instant) -> Void)?
 
     /// What a lane reads ahead of the deciding loop at most, but for what one more read brings.
     static let maximumUntakenBytes = 8 * 1_048_576
+    /// What stays reserved for a client's outgoing bytes while there are none.
+    package static let restingOutgoingBytes = 16 * 1_024
 
     private let loop: EventLoop
     private let maximumOutgoingBytes: Int
@@ -88,7 +90,18 @@ package final class ClientLanes {
         command(.close(client))
     }
 
-    /// While a client is paused nothing comes of it but its end.
+    /// Closes a client at once; nothing more comes of it.
+    package func cut(_ client: ConnectionIndicator) {
+        held.removeValue(forKey: client.number)
+        command(.cut(client))
+    }
+
+    /// Has `clientDrained` come when no more than so many bytes wait for a client's socket.
+    package func reportDrained(_ client: ConnectionIndicator, downTo rest: Int) {
+        command(.report(client, downTo: rest))
+    }
+
+    /// While a client is paused nothing comes of it but its end and what was asked about its socket.
     package func pause(_ client: ConnectionIndicator, _ isPaused: Bool) {
         if let place = held.place(of: client.number) {
             guard held[at: place].isPaused != isPaused else { return }

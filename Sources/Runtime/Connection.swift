@@ -14,6 +14,8 @@ package final class Connection: LoopHandle {
     package var onConnected: (() -> Void)?
     /// The outgoing bytes, having been above `lowWaterMark`, are at or below it again. Called in the next iteration.
     package var onDrained: (() -> Void)?
+    /// What ``reportDrained(downTo:)`` asked for. Called in the next iteration.
+    package var onReport: (() -> Void)?
     /// The end, with its reason.
     package var onClose: ((CloseReason) -> Void)?
 
@@ -47,10 +49,13 @@ package final class Connection: LoopHandle {
     private var sent = 0
     private var needsFlush = false
     private var wasAboveLowWater = false
+    private var reportedRest: Int?
     private var isWriting = false
     private var inFlight: UnsafeMutableRawBufferPointer?
     private let writeRequest = UnsafeMutablePointer<uv_write_t>.allocate(capacity: 1)
     private static let inFlightSize = 32 * 1024
+    /// What stays reserved for outgoing bytes while there are none.
+    package var restingOutgoingBytes = 1024 * 1024
 
     /// An unconnected connection, for `connect`.
     package init(on loop: EventLoop) { self.loop = loop }
@@ -64,9 +69,11 @@ package final class Connection: LoopHandle {
     package var isOpen: Bool { state == .open }
 
     /// The peer's numeric address; nil where there is none (any more).
-    package var peer: Address? {
+    package var peer: Address? { peerAddress?.address }
+
+    var peerAddress: SocketAddress? {
         guard let tcp else { return nil }
-        return SocketAddress { uv_tcp_getpeername(tcp, $0, $1) }?.address
+        return SocketAddress { uv_tcp_getpeername(tcp, $0, $1) }
     }
 
     /// This end's numeric address; nil where there is none (any more).
@@ -342,6 +349,23 @@ package final class Connection: LoopHandle {
         drained()
     }
 
+    /// Has `onReport` called, once, when no more than so many outgoing bytes are left, those that are sent until then included.
+    package func reportDrained(downTo rest: Int) {
+        guard state == .open else { return }
+        reportedRest = rest
+        // What was sent in this iteration has not been offered to the kernel.
+        if !needsFlush { report() }
+    }
+
+    private func report() {
+        guard let rest = reportedRest, outgoingBytes <= rest else { return }
+        reportedRest = nil
+        loop.soon { [weak self] in
+            guard let self, self.state == .open else { return }
+            self.onReport?()
+        }
+    }
+
     private func write() {
         guard !isWriting, state == .open || state == .flushing, let tcp, sent < outgoing.count else { return }
         let status = outgoing.withUnsafeMutableBytes { bytes in
@@ -380,13 +404,18 @@ package final class Connection: LoopHandle {
         isWriting = false
         guard status == 0 else { return close(because: .failed(SystemError.reason(status))) }
         write()
+        if !isWriting {
+            // It takes all again: what only those need who take little at a time is not kept for it.
+            inFlight?.deallocate()
+            inFlight = nil
+        }
         drained()
     }
 
     /// Gives sent bytes' memory back, without moving the rest more than once for every byte sent.
     private func compact() {
         if sent == outgoing.count {
-            outgoing.removeAll(keepingCapacity: outgoing.capacity <= 1024 * 1024)
+            outgoing.removeAll(keepingCapacity: outgoing.capacity <= restingOutgoingBytes)
             sent = 0
         } else if sent > 64 * 1024, sent > outgoing.count / 2 {
             outgoing.removeSubrange(..<sent)
@@ -399,6 +428,7 @@ package final class Connection: LoopHandle {
         if waiting == 0, state == .flushing {
             if peerHasEnded { close() } else { shutDown() }
         }
+        report()
         if wasAboveLowWater, waiting <= Self.lowWaterMark {
             wasAboveLowWater = false
             // One turn an iteration: a producer goes on at once, and there may be many flushes.
@@ -478,6 +508,7 @@ package final class Connection: LoopHandle {
         onBytes = nil
         onConnected = nil
         onDrained = nil
+        onReport = nil
         onClose = nil
         callback?(closeReason)
     }

@@ -89,8 +89,9 @@ final class ProxyProcess {
     private var isEnding = false
     private var exitCode: Int32 = 0
 
-    /// What may be on its way to one client before it counts as too slow.
-    private static let maximumClientBytes = 256 * 1_048_576
+    /// What may be on its way to one client at the very most. The router keeps it at some megabytes; a server of release 0.1,
+    /// which does not wait for credit, sends whole answers.
+    private static let maximumClientBytes = 2 * Limits.maximumAnswerBytes
     private static let keepalive = Duration.seconds(1)
     private static let maximumServerBytes = 2_048 * 1_048_576
     /// Clients beyond the limit that are still being told so.
@@ -216,11 +217,20 @@ final class ProxyProcess {
             if let lanes { lanes.send(run, to: client) } else { clients[client.number]?.send(run) }
         case .closeClient(let client):
             if let lanes { lanes.close(client) } else { clients.removeValue(forKey: client.number)?.closeAfterFlush() }
+        case .cutClient(let client):
+            if let lanes { lanes.cut(client) } else { clients.removeValue(forKey: client.number)?.close() }
+        case .reportDrained(let client, let rest):
+            if let lanes {
+                lanes.reportDrained(client, downTo: rest)
+            } else {
+                clients[client.number]?.connection.reportDrained(downTo: rest)
+            }
         case .pauseClient(let client, let isPaused):
             if let lanes { lanes.pause(client, isPaused) } else { clients[client.number]?.pause(isPaused) }
         case .sendToServer(let link, let run): servers[link]?.send(run)
         case .closeServer(let link): servers.removeValue(forKey: link)?.closeAfterFlush()
         case .sendToOperator(let link, let frame): operators[link]?.send(frame)
+        case .pauseOperator(let link, let isPaused): operators[link]?.pause(isPaused)
         case .closeOperator(let link): operators.removeValue(forKey: link)?.closeAfterFlush()
         case .status(let token, let term):
             exchanges.removeValue(forKey: token)?.respond(ProxyProcess.json(200, JSON.text(term)))
@@ -257,14 +267,17 @@ final class ProxyProcess {
     private func acceptedClient(_ connection: Connection) {
         lastClient += 1
         let client = ConnectionIndicator(lastClient)
+        let source = connection.source
         if let lanes {
             do throws(SystemError) { try lanes.adopt(connection, as: client) } catch {
                 logger.log(.warning, "accept-failed", [("at", "clients"), ("reason", "\(error)")])
                 return
             }
-            return happened(.clientConnected(client))
+            return happened(.clientConnected(client, source: source))
         }
         connection.maximumOutgoingBytes = ProxyProcess.maximumClientBytes
+        connection.restingOutgoingBytes = ClientLanes.restingOutgoingBytes
+        connection.onReport = { [unowned self] in self.happened(.clientDrained(client)) }
         let frames = FrameConnection(connection)
         frames.onRun = { [unowned self, unowned frames] in
             self.happened(.clientFrames(client, $0), at: frames.receivedAt)
@@ -274,7 +287,7 @@ final class ProxyProcess {
             self.happened(.clientClosed(client))
         }
         clients[client.number] = frames
-        happened(.clientConnected(client))
+        happened(.clientConnected(client, source: source))
     }
 
     private func acceptedServer(_ connection: Connection) {

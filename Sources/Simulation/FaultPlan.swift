@@ -1,3 +1,5 @@
+package import Routing
+
 /// What can go wrong, and what operators and clients do meanwhile.
 package enum FaultKind: String, CaseIterable, Sendable {
     // A server's process and machine.
@@ -43,6 +45,8 @@ package enum FaultKind: String, CaseIterable, Sendable {
     // People.
     case switchover
     case clientLeaves = "client-leaves"
+    /// The next request that a server is sent ends each server that gets it.
+    case requestOfDeath = "request-of-death"
 }
 
 /// One fault, as data: it can be left out, and the others stay as they are.
@@ -108,6 +112,8 @@ package struct RunPlan: Sendable {
     package var memory: MemoryPlan?
     package var weather: Weather
     package var workload: WorkloadPlan
+    /// What the proxy may hold for clients; in most seeds as much as in production, which no run comes to the end of.
+    package var flow = FlowLimits.standard
     /// How long requests are made and things go wrong, in milliseconds.
     package var milliseconds: Int
     package var faults: [Fault]
@@ -148,12 +154,16 @@ package struct RunPlan: Sendable {
         if little.once(in: 16) { memory = MemoryPlan(seed: seed) }
         var paced = SeededRandom(seed: seed, purpose: 8)
         if searchesElsewhere, paced.once(in: 2) { streams = StreamPlan(&paced) }
+        var tight = SeededRandom(seed: seed, purpose: 9)
+        if tight.once(in: 4) { flow = RunPlan.tightFlow(&tight) }
         faults = []
         guard !kinds.isEmpty else { return }
+        let everyday = kinds.filter { $0 != .requestOfDeath }
+        let often = everyday.isEmpty ? kinds : everyday
         // Runs with one fault tell what it does; runs with many, what they do together.
         let count = random.pick([0, 1, 2, 3, 5, 8, 12])
         // A run that is about a few kinds alone goes deeper than one about all.
-        let few = random.once(in: 3) ? (0..<3).map { _ in random.pick(kinds) } : kinds
+        let few = random.once(in: 3) ? (0..<3).map { _ in random.pick(often) } : often
         for _ in 0..<count {
             faults.append(
                 Fault(
@@ -167,6 +177,29 @@ package struct RunPlan: Sendable {
             let at = rare.below(max(1, self.milliseconds))
             faults.append(Fault(kind: .powerLossOfAll, at: at, lasts: 11_500, seed: rare.next()))
         }
+        var deadly = SeededRandom(seed: seed, purpose: 8)
+        if deadly.once(in: 10), kinds.contains(.requestOfDeath) {
+            let at = deadly.below(max(1, self.milliseconds))
+            faults.append(Fault(kind: .requestOfDeath, at: at, lasts: 20 + deadly.below(300), seed: deadly.next()))
+        }
         faults.sort { ($0.at, $0.seed) < ($1.at, $1.seed) }
+    }
+
+    /// So little that requests wait for room, and clients are asked whether they have read, all the time.
+    private static func tightFlow(_ random: inout SeededRandom) -> FlowLimits {
+        var flow = FlowLimits()
+        flow.directAnswerBytes = 200
+        flow.answerWindowBytes = 400
+        flow.answerBytes = random.pick([500, 2_000, 10_000])
+        flow.clientAnswerBytes = random.pick([300, 1_000])
+        flow.reportBytes = random.pick([1, 100, 300])
+        flow.unreadBytes = random.pick([100, 500])
+        flow.progressBytes = 200
+        flow.clientRequestBytes = random.pick([300, 1_000])
+        flow.passedBytes = random.pick([50, 200, 100_000])
+        flow.requestsPerTurn = random.pick([1, 3, 8])
+        flow.bytesPerTurn = random.pick([50, 100_000])
+        flow.clientsPerTurn = random.pick([1, 3])
+        return flow
     }
 }

@@ -60,6 +60,8 @@ final class Link {
     /// When that party sent something last.
     var lastSent: [Instant?] = [nil, nil]
     var bytes = [0, 0]
+    /// The proxy wants to be told when no more than so many of those that it sent are on their way.
+    var reportedRest: Int?
     var wasFull = [false, false]
 
     init(_ first: Party, _ second: Party, _ places: [Place]) {

@@ -27,6 +27,8 @@ package final class ProxyHost {
     private var operators: [OperatorLink: LinkEnd] = [:]
     /// Clients that are not read from.
     private(set) var paused: Set<ConnectionIndicator> = []
+    /// Operators that are not read from.
+    private(set) var pausedOperators: Set<OperatorLink> = []
 
     private var waiting: [Routing.Event] = []
     private var pending: ArraySlice<Action> = []
@@ -38,6 +40,7 @@ package final class ProxyHost {
     package private(set) var statuses: [UInt64: Term] = [:]
     /// The cluster's identity, should this proxy found one.
     package var newCluster = ClusterID(77)
+    package var flow = FlowLimits.standard
 
     init(_ world: World, maximumClients: Int) {
         self.world = world
@@ -70,8 +73,8 @@ package final class ProxyHost {
             durable = known
             isUncertain = false
             router = Router(
-                settings: RouterSettings(maximumClients: maximumClients, newCluster: newCluster), record: known,
-                at: world.now)
+                settings: RouterSettings(maximumClients: maximumClients, newCluster: newCluster, flow: flow),
+                record: known, at: world.now)
         } catch {
             world.violate("the proxy does not start: \(error)")
             return
@@ -94,6 +97,7 @@ package final class ProxyHost {
         clients = [:]
         operators = [:]
         paused = []
+        pausedOperators = []
         life += 1
         router = nil
         record = nil
@@ -197,10 +201,22 @@ package final class ProxyHost {
         case .persist(let newer): persist(newer)
         case .sendToClient(let client, let run):
             for frame in run {
-                if frame.type == .response, let router { world.watch.answering(frame, router, world) }
+                if frame.type == .response, let router {
+                    world.watch.answering(frame, router, world)
+                    world.watch.settled(frame)
+                }
                 if let end = clients[client] { world.send(frame, end) }
             }
         case .closeClient(let client): if let end = clients.removeValue(forKey: client) { world.close(end) }
+        case .cutClient(let client): if let end = clients.removeValue(forKey: client) { world.cut(end) }
+        case .reportDrained(let client, let rest): if let end = clients[client] { world.report(end, downTo: rest) }
+        case .pauseOperator(let link, let isPaused):
+            if isPaused {
+                pausedOperators.insert(link)
+            } else {
+                pausedOperators.remove(link)
+                world.kick()
+            }
         case .pauseClient(let client, let isPaused):
             if isPaused {
                 paused.insert(client)
@@ -210,7 +226,12 @@ package final class ProxyHost {
             }
         case .sendToServer(let link, let run):
             for frame in run {
-                if frame.type == .request { world.watch.forwarded(frame) }
+                if frame.type == .request {
+                    world.watch.forwarded(frame, to: link)
+                    if world.deadly != nil, world.deadly?.request == nil {
+                        world.deadly?.request = Watch.RequestKey(frame.header)
+                    }
+                }
                 if let end = servers[link] { world.send(frame, end) }
             }
         case .closeServer(let link): if let end = servers.removeValue(forKey: link) { world.close(end) }
@@ -276,7 +297,9 @@ package final class ProxyHost {
 
     func lost(_ client: ConnectionIndicator) {
         whenAwake { [unowned self] in
-            if clients.removeValue(forKey: client) != nil { happened(.clientClosed(client)) }
+            guard clients.removeValue(forKey: client) != nil else { return }
+            world.watch.left(client)
+            happened(.clientClosed(client))
         }
     }
 

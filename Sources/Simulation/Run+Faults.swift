@@ -33,9 +33,21 @@ extension Run {
         case .clientLeaves:
             workload.dismiss(random.below(16), silently: random.once(in: 2))
             done = true
+        case .requestOfDeath: done = poison(fault)
         }
         if done { world.tell("FAULT \(fault)") }
         return done
+    }
+
+    /// The next request that is passed on ends each server that gets it.
+    private func poison(_ fault: Fault) -> Bool {
+        guard world.deadly == nil else { return false }
+        world.deadly = World.Deadly { [unowned self] server in
+            world.tell("\(server.machine) dies of a request")
+            server.crash()
+            keepDown(server, for: fault.lasts)
+        }
+        return true
     }
 
     // MARK: Servers

@@ -77,6 +77,7 @@ package final class Run {
     package func go() -> RunReport {
         let begin = world.now
         var settling = Duration.zero
+        world.proxy.flow = plan.flow
         world.proxy.start()
         for server in world.servers { world.after(.milliseconds(5 + random.below(40))) { server.start() } }
         if run(atMost: .seconds(8), until: { self.allInSync }) {
@@ -197,6 +198,7 @@ package final class Run {
         workload.stop()
         world.weather = .fair
         world.healAllCuts()
+        world.deadly = nil
         world.proxy.mend()
         if world.proxy.isFrozen { world.proxy.thaw() }
         for server in world.servers {

@@ -43,6 +43,11 @@ package final class Watch {
     package private(set) var answeredIn: [UInt64: Set<String>] = [:]
     private var taken: [UInt64: NodeID] = [:]
     private var sentToServers: Set<RequestKey> = []
+    /// What the server that requests were passed to last has of them, and for whom.
+    private var route: ServerLink?
+    private var inFlight: [RequestKey: ConnectionIndicator] = [:]
+    /// Requests that were given up since servers died of them.
+    package private(set) var suspects = 0
     /// Updates that were answered `ok`.
     private(set) var acknowledged: [RequestKey: LogPosition] = [:]
     /// Requests of which the proxy said that they were not carried out.
@@ -199,7 +204,31 @@ package final class Watch {
         }
     }
 
-    func forwarded(_ frame: Frame) { sentToServers.insert(RequestKey(frame.header)) }
+    func forwarded(_ frame: Frame, to link: ServerLink) {
+        let key = RequestKey(frame.header)
+        sentToServers.insert(key)
+        if link != route {
+            route = link
+            inFlight = [:]
+        }
+        inFlight[key] = frame.header.connection
+    }
+
+    /// A client has the end of an answer, or a part of it.
+    func settled(_ frame: Frame) {
+        if !frame.header.flags.contains(.more) { inFlight[RequestKey(frame.header)] = nil }
+    }
+
+    func left(_ client: ConnectionIndicator) { inFlight = inFlight.filter { $0.value != client } }
+
+    /// A request is not sent again: for that it must have been the only one at the server that was lost.
+    private func givenUp(_ key: RequestKey, _ frame: Frame) {
+        guard (try? Answer(decoding: frame.payload))?.message.hasPrefix(Router.givenUpAsSuspect) == true else { return }
+        suspects += 1
+        if Set(inFlight.keys) != [key] {
+            violate("\(key.story) is given up for the loss of a server that had \(inFlight.count) requests")
+        }
+    }
 
     /// The proxy gives a client its answer: what was answered `ok`, and what an answer shows, is on the disk of every server
     /// that may be promoted.
@@ -218,7 +247,10 @@ package final class Watch {
             if !sentToServers.contains(key) {
                 violate("\(key.story) is said to be unknown, and was never sent to a server")
             }
-        case .unavailable: refused.insert(key)
+            givenUp(key, frame)
+        case .unavailable:
+            refused.insert(key)
+            givenUp(key, frame)
         case .malformed, .notImplemented, .tooCostly, .tooLarge, .refused: break
         }
     }

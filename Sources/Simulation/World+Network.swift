@@ -91,6 +91,28 @@ extension World {
         push(.closed, end.link, end.side)
     }
 
+    /// The same, and what was not delivered is lost.
+    func cut(_ end: LinkEnd) {
+        end.link.queues[end.side] = end.link.queues[end.side].filter {
+            if case .opened = $0.item { true } else { false }
+        }
+        close(end)
+    }
+
+    /// Tells the proxy when no more than so many bytes of what it sent there are on their way.
+    func report(_ end: LinkEnd, downTo rest: Int) {
+        end.link.reportedRest = rest
+        reportIfDrained(end.link, end.side)
+    }
+
+    fileprivate func reportIfDrained(_ link: Link, _ side: Int) {
+        guard let rest = link.reportedRest, link.bytes[side] <= rest, !link.isEnded[side],
+            case .proxyToClient(let client) = link.parties[side]
+        else { return }
+        link.reportedRest = nil
+        after(.zero) { [unowned self] in proxy.happened(.clientDrained(client)) }
+    }
+
     /// The connection breaks: of what is on its way so many pieces still arrive, then both sides hear the end.
     func sever(_ link: Link, keeping: Int = 0) {
         for side in 0...1 where !link.isEnded[side] {
@@ -133,7 +155,8 @@ extension World {
         if link.isEnded[other] { return true }
         switch link.parties[other] {
         case .serverToProxy(let host), .serverToPeer(let host, _): return !host.isFrozen
-        case .proxyToServer, .proxyToOperator: return !proxy.isFrozen
+        case .proxyToServer: return !proxy.isFrozen
+        case .proxyToOperator(let id): return !proxy.isFrozen && !proxy.pausedOperators.contains(id)
         case .proxyToClient(let id): return !proxy.isFrozen && !proxy.paused.contains(id)
         case .client: return true
         }
@@ -182,6 +205,7 @@ extension World {
 
     private func take(_ frame: Frame, of link: Link, _ side: Int, into run: inout FrameRun) {
         link.bytes[side] -= frame.payload.count + Header.byteCount
+        reportIfDrained(link, side)
         mix(frame, from: link.places[side], to: link.places[1 - side])
         if tellsMessages {
             tell(
@@ -195,7 +219,7 @@ extension World {
     private func opened(_ party: Party) {
         switch party {
         case .proxyToServer(let id): proxy.happened(.serverConnected(id))
-        case .proxyToClient(let id): proxy.happened(.clientConnected(id))
+        case .proxyToClient(let id): proxy.happened(.clientConnected(id, source: UInt32(id.number % 3) + 1))
         case .proxyToOperator(let id): proxy.happened(.operatorConnected(id))
         case .serverToProxy(let host): host.happened(.proxyConnected)
         case .serverToPeer(let host, let peer):
@@ -213,7 +237,12 @@ extension World {
             proxy.happened(.serverFrames(id, run))
         case .proxyToClient(let id): proxy.happened(.clientFrames(id, run))
         case .proxyToOperator(let id): for frame in run { proxy.happened(.operatorFrame(id, frame)) }
-        case .serverToProxy(let host): host.happened(.proxyFrames(run))
+        case .serverToProxy(let host):
+            // It dies of it before it has done anything that came with it.
+            if let deadly, run.contains(where: { $0.type == .request && deadly.request == Watch.RequestKey($0.header) }) {
+                return deadly.kill(host)
+            }
+            host.happened(.proxyFrames(run))
         case .serverToPeer(let host, let peer): for frame in run { host.happened(.peerFrame(peer, frame)) }
         case .client(let end): for frame in run { end.received(frame) }
         }

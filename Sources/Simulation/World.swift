@@ -25,6 +25,15 @@ package final class World {
     var cuts = CutMatrix()
     private var lastNumber: UInt64 = 0
 
+    /// A request that ends the servers that get it.
+    struct Deadly {
+        /// Nil until a request is passed on.
+        var request: Watch.RequestKey?
+        let kill: (ServerHost) -> Void
+        init(kill: @escaping (ServerHost) -> Void) { self.kill = kill }
+    }
+    var deadly: Deadly?
+
     /// What was logged and done, line by line, where it is asked for: `proxy ALERT takeover server=b …`.
     package private(set) var story: [String] = []
     package var keepsStory: Bool

@@ -40,6 +40,8 @@
         case keepTheUnansweredTail = "keep-the-unanswered-tail"
         /// G8: a lost record is rebuilt from the first server that comes.
         case rebuildFromOne = "rebuild-from-one"
+        /// G9: a request is given up for the loss of a server that had others, too.
+        case blameBystanders = "blame-bystanders"
         /// G10: a passive server does more than the log says.
         case patternOnPassive = "pattern-on-passive"
         /// G12: an empty copy counts as one that holds the space.

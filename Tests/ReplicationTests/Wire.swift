@@ -221,8 +221,12 @@ final class Wire {
         for link in links { for side in 0...1 where link.ports[side].isProxy { end(link, side) } }
     }
 
+    private var askedAbout: [ConnectionIndicator] = []
+
     func happen(_ event: RouterEvent) {
         for action in router?.step(event, at: now) ?? [] { carryOut(action) }
+        // Clients here read at once.
+        while let client = askedAbout.popLast() { happen(.clientDrained(client)) }
         if isProxyEnded { crashProxy() }
     }
 
@@ -239,6 +243,10 @@ final class Wire {
                 send(frame, from: .proxyToClient(client.number))
             }
         case .closeClient(let client): close(.proxyToClient(client.number))
+        case .cutClient(let client): close(.proxyToClient(client.number))
+        case .reportDrained(let client, _): askedAbout.append(client)
+        // Operators here give one command at a time.
+        case .pauseOperator: break
         case .pauseClient(let client, let isPaused):
             if isPaused { pausedClients.insert(client.number) } else { pausedClients.remove(client.number) }
         case .sendToServer(let link, let run): for frame in run { send(frame, from: .proxyToServer(link.number)) }

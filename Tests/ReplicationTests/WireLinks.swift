@@ -155,7 +155,7 @@ extension Wire {
     private func opened(_ port: Port) {
         switch port {
         case .proxyToServer(let id): happen(.serverConnected(ServerLink(id)))
-        case .proxyToClient(let id): happen(.clientConnected(ConnectionIndicator(id)))
+        case .proxyToClient(let id): happen(.clientConnected(ConnectionIndicator(id), source: 1))
         case .proxyToOperator(let id): happen(.operatorConnected(OperatorLink(id)))
         case .nodeToProxy(let name): happen(node(name), .proxyConnected)
         case .nodeToPeer(let name, let peer):

@@ -29,14 +29,14 @@ import WireProtocol
                     let bytes = Int.random(in: 0...(turn % 50 == 0 ? 40_000 : 60), using: &random)
                     model[sequence] = bytes
                     requests.append(
-                        Self.frame(sequence, bytes), order: UInt64(turn), since: Instant(nanoseconds: 0), wasSent: true)
+                        Self.frame(sequence, bytes), since: Instant(nanoseconds: 0))
                 } else if let sequence = model.keys.sorted().randomElement(using: &random) {
-                    let place = requests.place(of: RequestSequence(UInt64(sequence)))
+                    let place = requests.place(of: SessionID(7), RequestSequence(UInt64(sequence)))
                     #expect(
                         place.map { requests.frame(at: $0) } == Self.frame(sequence, model[sequence] ?? 0), "\(seed)")
                     if let place { requests.remove(at: place) }
                     model[sequence] = nil
-                    #expect(requests.place(of: RequestSequence(UInt64(sequence))) == nil, "\(seed)")
+                    #expect(requests.place(of: SessionID(7), RequestSequence(UInt64(sequence))) == nil, "\(seed)")
                 }
                 #expect(requests.count == model.count, "\(seed)")
                 #expect(requests.places.count == model.count)
@@ -55,21 +55,21 @@ import WireProtocol
         var requests = RequestsInFlight()
         for sequence in [1, 2, 2] {
             requests.append(
-                Self.frame(sequence, 10), order: 0, since: Instant(nanoseconds: 0), wasSent: true)
+                Self.frame(sequence, 10), since: Instant(nanoseconds: 0))
             if sequence == 2, requests.span == 2 {
-                requests.remove(at: try #require(requests.place(of: RequestSequence(2))))
-                #expect(requests.place(of: RequestSequence(2)) == nil)
+                requests.remove(at: try #require(requests.place(of: SessionID(7), RequestSequence(2))))
+                #expect(requests.place(of: SessionID(7), RequestSequence(2)) == nil)
             }
         }
-        requests.remove(at: try #require(requests.place(of: RequestSequence(2))))
+        requests.remove(at: try #require(requests.place(of: SessionID(7), RequestSequence(2))))
         #expect(requests.count == 1)
-        requests.remove(at: try #require(requests.place(of: RequestSequence(1))))
+        requests.remove(at: try #require(requests.place(of: SessionID(7), RequestSequence(1))))
         #expect(requests.isEmpty && requests.bytes == 0)
     }
 }
 
 extension RequestsInFlight {
-    fileprivate mutating func append(_ frame: Frame, order: UInt64, since: Instant, wasSent: Bool) {
-        frame.payload.withUnsafeBytes { append(frame.header, $0, order: order, since: since, wasSent: wasSent) }
+    fileprivate mutating func append(_ frame: Frame, since: Instant) {
+        frame.payload.withUnsafeBytes { append(frame.header, $0, since: since) }
     }
 }

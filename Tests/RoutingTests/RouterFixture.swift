@@ -15,30 +15,56 @@ struct RouterFixture {
     var closedClients: [ConnectionIndicator] = []
     var pauses: [ConnectionIndicator: Bool] = [:]
     var lines: [String] = []
+    /// Clients that were ended at once.
+    var cutClients: [ConnectionIndicator] = []
+    /// Questions about clients' sockets, and the rest that was asked for.
+    var reports: [ConnectionIndicator: Int] = [:]
+    var closedOperators: [OperatorLink] = []
+    var operatorPauses: [OperatorLink: Bool] = [:]
+    var statuses: [StatusToken: Term] = [:]
     var isFinished = false
+    /// What a step did at most: requests to servers, and actions of any kind.
+    var mostRequestsInAStep = 0
+    var mostActionsInAStep = 0
+    /// Whether each step is checked; what has thousands of clients checks now and then.
+    var checksEachStep = true
 
-    init(record: SwitchRecord? = nil, maximumClients: Int = 4) {
+    init(record: SwitchRecord? = nil, maximumClients: Int = 4, flow: FlowLimits = .standard) {
         router = Router(
-            settings: RouterSettings(maximumClients: maximumClients, newCluster: ClusterID(9)), record: record, at: now)
+            settings: RouterSettings(maximumClients: maximumClients, newCluster: ClusterID(9), flow: flow),
+            record: record, at: now)
     }
 
     mutating func happen(_ event: Event) {
-        for action in router.step(event, at: now) {
+        let actions = router.step(event, at: now)
+        mostActionsInAStep = max(mostActionsInAStep, actions.count)
+        var requests = 0
+        for action in actions {
             switch action {
             case .persist(let record): persisted.append(record)
             case .sendToClient(let client, let run): toClient[client, default: []] += run
             case .closeClient(let client): closedClients.append(client)
             case .pauseClient(let client, let isPaused): pauses[client] = isPaused
-            case .sendToServer(let link, let run): toServer[link, default: []] += run
+            case .sendToServer(let link, let run):
+                toServer[link, default: []] += run
+                requests += run.count { $0.type == .request }
+            case .cutClient(let client): cutClients.append(client)
+            case .reportDrained(let client, let rest): reports[client] = rest
+            case .pauseOperator(let link, let isPaused): operatorPauses[link] = isPaused
+            case .closeOperator(let link): closedOperators.append(link)
+            case .status(let token, let term): statuses[token] = term
             case .closeServer(let link): closedServers.append(link)
             case .sendToOperator(let link, let frame): toOperator[link, default: []].append(frame)
-            case .closeOperator, .status, .stopListening: break
+            case .stopListening: break
             case .log(let line): lines.append(line.event)
             case .finish: isFinished = true
             }
         }
-        #expect(router.checkInvariants() == [])
+        mostRequestsInAStep = max(mostRequestsInAStep, requests)
+        if checksEachStep { check() }
     }
+
+    func check() { #expect(router.checkInvariants() == []) }
 
     /// Lets time pass, in ticks.
     mutating func pass(_ duration: Duration) {
@@ -99,32 +125,56 @@ struct RouterFixture {
         toServer[ServerLink(number)]?.last { $0.type == .switchReply }.flatMap { try? SwitchReply($0.payload) }
     }
 
+    /// The requests that a server was sent, with their clients.
+    func askers(at number: UInt64) -> [UInt64] {
+        (toServer[ServerLink(number)] ?? []).filter { $0.type == .request }.map(\.header.connection.number)
+    }
+
+    /// Credit that a server was given for a client's request, in bytes.
+    func credit(at number: UInt64, for client: UInt64, _ sequence: UInt64) throws -> [Int] {
+        try (toServer[ServerLink(number)] ?? []).filter {
+            $0.type == .credit && $0.header.connection.number == client && $0.header.sequence.number == sequence
+        }.map { Int(try Credit($0.payload).bytes) }
+    }
+
     func requests(at number: UInt64) -> [UInt64] {
         (toServer[ServerLink(number)] ?? []).filter { $0.type == .request }.map(\.header.sequence.number)
     }
 
     // MARK: Clients
 
-    mutating func connect(_ number: UInt64) {
-        happen(.clientConnected(ConnectionIndicator(number)))
+    mutating func connect(_ number: UInt64, source: UInt32 = 1) {
+        happen(.clientConnected(ConnectionIndicator(number), source: source))
         happen(.clientFrame(ConnectionIndicator(number), Hello(agent: "test").frame))
     }
 
-    mutating func ask(_ number: UInt64, _ sequence: UInt64, session: UInt64 = 5, operatorName: String = "PUT") {
+    mutating func ask(
+        _ number: UInt64, _ sequence: UInt64, session: UInt64 = 5, operatorName: String = "PUT", bytes: Int = 0
+    ) {
         let header = Header(.request, session: SessionID(session), sequence: RequestSequence(sequence))
-        let request = Request(operatorName: operatorName, payload: .list([]))
+        let filling = bytes > 0 ? [Term.string([UInt8](repeating: 120, count: bytes))] : []
+        let request = Request(operatorName: operatorName, payload: .list(filling))
         happen(.clientFrame(ConnectionIndicator(number), Frame(header, payload: request.payloadBytes)))
     }
 
     /// A server answers a client's request.
     mutating func respond(
         from number: UInt64, to client: UInt64, _ sequence: UInt64, session: UInt64 = 5, epoch: UInt64,
-        flags: Header.Flags = [.first]
+        flags: Header.Flags = [.first], bytes: Int? = nil
     ) {
         let header = Header(
             .response, flags: flags, session: SessionID(session), sequence: RequestSequence(sequence),
             epoch: Epoch(epoch), connection: ConnectionIndicator(client))
-        happen(.serverFrame(ServerLink(number), Frame(header, payload: Answer().payloadBytes)))
+        happen(
+            .serverFrame(
+                ServerLink(number),
+                Frame(header, payload: bytes.map { [UInt8](repeating: 0, count: $0) } ?? Answer().payloadBytes)))
+    }
+
+    /// A client's socket has taken what was asked about.
+    mutating func drain(_ number: UInt64) {
+        guard reports.removeValue(forKey: ConnectionIndicator(number)) != nil else { return }
+        happen(.clientDrained(ConnectionIndicator(number)))
     }
 
     func answers(to number: UInt64) -> [UInt64] {

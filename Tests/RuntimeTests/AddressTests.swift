@@ -16,6 +16,19 @@ import Testing
         #expect(address.description == text)
     }
 
+    /// Hosts are sources; ports are not, and an IPv6 network of 64 bits is one.
+    @Test(arguments: [
+        ("10.0.0.1", "10.0.0.1", true), ("10.0.0.1", "10.0.0.2", false), ("::ffff:10.0.0.1", "10.0.0.1", true),
+        ("2001:db8:1:2::1", "2001:db8:1:2:ffff::9", true), ("2001:db8:1:2::1", "2001:db8:1:3::1", false),
+        ("::1", "127.0.0.1", false),
+    ])
+    func sourcesAreTold(apart one: String, _ other: String, _ isSame: Bool) throws {
+        let first = try #require(SocketAddress(numericHost: one, port: 1)).sourceKey
+        let second = try #require(SocketAddress(numericHost: other, port: 2)).sourceKey
+        #expect((first == second) == isSame)
+        #expect(first != 0 && second != 0)
+    }
+
     @Test(arguments: [
         ("", AddressError.Reason.empty), ("7400", .missingPort), ("host", .missingPort), ("host:", .missingPort),
         (":7400", .missingHost), ("host:http", .badPort), ("host:-1", .badPort), ("host:65536", .portOutOfRange),

@@ -14,6 +14,8 @@ private final class Scene {
     /// Each client's frames, by its number: what the deciding loop was told.
     var arrived: [UInt64: [UInt64]] = [:]
     var closed: [UInt64] = []
+    var drained: [UInt64] = []
+    var onDrained: ((ConnectionIndicator) -> Void)?
     var accepted: [ConnectionIndicator] = []
     var onFrame: ((ConnectionIndicator, Frame) -> Void)?
     var onClosed: ((ConnectionIndicator) -> Void)?
@@ -31,6 +33,9 @@ private final class Scene {
                     self.arrived[client.number, default: []].append(frame.header.sequence.number)
                     self.onFrame?(client, frame)
                 }
+            case .clientDrained(let client):
+                self.drained.append(client.number)
+                self.onDrained?(client)
             case .clientClosed(let client):
                 self.closed.append(client.number)
                 self.onClosed?(client)
@@ -99,6 +104,43 @@ private func answer(_ number: UInt64, bytes: Int = 3) -> FrameRun {
         #expect(scene?.arrived.count == clients)
         #expect(scene?.arrived.values.allSatisfy { $0 == Array(1...frames) } == true)
         #expect(scene?.closed == [])
+    }
+
+    /// What is asked about a client's socket is answered after what was sent before has left.
+    @Test func whatHasLeftIsReported() throws {
+        var received = 0
+        var scene: Scene?
+        var connection: FrameConnection?
+        try withLoop { loop in
+            let present = try Scene(on: loop)
+            scene = present
+            present.onFrame = { client, _ in
+                for number in 1...40 as ClosedRange<UInt64> {
+                    present.lanes.send(answer(number, bytes: 100_000), to: client)
+                }
+                present.lanes.reportDrained(client, downTo: 16_384)
+            }
+            present.onDrained = { _ in present.finish() }
+            let made = try present.client { $0.send(request(1)) }
+            made.onRun = { received += $0.count }
+            connection = made
+        }
+        #expect(scene?.drained == [1])
+        #expect(received > 0 && connection != nil)
+    }
+
+    @Test func whoIsCutIsGone() throws {
+        var scene: Scene?
+        var connection: FrameConnection?
+        try withLoop { loop in
+            let present = try Scene(on: loop)
+            scene = present
+            present.onFrame = { client, _ in present.lanes.cut(client) }
+            let made = try present.client { $0.send(request(1)) }
+            made.onClose = { _ in present.finish() }
+            connection = made
+        }
+        #expect(scene?.arrived[1] == [1] && connection != nil)
     }
 
     @Test func whileAClientIsPausedNothingComesOfItAndOthersGoOn() throws {

@@ -253,6 +253,49 @@ import Testing
         #expect(reason == .flushTimedOut)
     }
 
+    // MARK: Reports
+
+    /// It is told when what was sent has left, once for each time that it asked.
+    @Test func whatHasLeftIsReportedWhenItWasAskedFor() throws {
+        var reports = 0
+        var left: [Int] = []
+        try withPair { loop, client, server in
+            client.onBytes = { _ in }
+            server.onReport = {
+                reports += 1
+                left.append(server.outgoingBytes)
+                if reports == 1 {
+                    server.send([UInt8](repeating: 1, count: 4_000_000))
+                    server.reportDrained(downTo: 100_000)
+                } else {
+                    loop.after(.milliseconds(20)) { loop.stop() }
+                }
+            }
+            server.reportDrained(downTo: 0)
+        }
+        #expect(reports == 2)
+        #expect(left[0] == 0 && left[1] <= 100_000)
+    }
+
+    @Test func nothingIsReportedWhileThePeerDoesNotRead() throws {
+        var reports = 0
+        try withPair { loop, client, server in
+            client.pauseReading()
+            server.onReport = {
+                reports += 1
+                loop.stop()
+            }
+            server.send([UInt8](repeating: 1, count: 30_000_000))
+            server.reportDrained(downTo: 65_536)
+            loop.after(.milliseconds(100)) {
+                #expect(reports == 0)
+                client.onBytes = { _ in }
+                client.resumeReading()
+            }
+        }
+        #expect(reports == 1)
+    }
+
     // MARK: Limits
 
     @Test func slowReaderIsCutOff() throws {
