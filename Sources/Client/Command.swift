@@ -60,8 +60,10 @@ enum Command: String, CaseIterable {
         case .op:
             [
                 Option(
-                    "age", .duration(.milliseconds(1)...(.seconds(86_400))), default: "5m",
-                    help: "How long ago it was first sent, at the most.")
+                    "age", .duration(.milliseconds(1)...(.seconds(86_400))),
+                    help:
+                        "How long ago it was first sent, at the most. Without it 'not carried out' is said only where nothing was ever forgotten."
+                )
             ]
         case .send, .batch, .export, .shell, .resync, .shutdown, .completions: []
         case .get: [Command.explanation]

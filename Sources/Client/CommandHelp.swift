@@ -20,7 +20,8 @@ extension Command {
             "Asks what became of the operation ID: of a put, post or delete that was given '--op-id ID', or of one that "
                 + "ended 'unknown' and told its id. The answer is the operation's own, with its exit status; or "
                 + "unavailable (6): it was not carried out; or unknown (7): nobody knows, or not any more. Outcomes are "
-                + "kept for ten minutes."
+                + "kept for ten minutes after their session's last update. Say with --age how long ago it was sent at the "
+                + "most, so that what was not carried out can be told from what is not known any more."
         case .send:
             "Sends a request as it is: any operator, and any JSON as its payload (null where it is left out). GET and "
                 + "DELETE take [KEYEXP, VALEXP], PUT and POST a list of [KEY, VALUE]."
@@ -57,7 +58,7 @@ extension Command {
         case .put: "twinspace put user,42 ada,lovelace user,43 alan,turing"
         case .post: "twinspace post user,42 ada,king"
         case .delete: "twinspace delete 'user,4.'"
-        case .op: "twinspace put user,42 ada,lovelace --op-id signup42\ntwinspace op signup42"
+        case .op: "twinspace put user,42 ada,lovelace --op-id signup42\ntwinspace op signup42 --age 2m"
         case .send: "twinspace send PUT '[[[\"user\",\"42\"],[\"ada\"]]]'\ntwinspace send FROBNICATE"
         case .batch:
             "echo '{\"op\": \"GET\", \"payload\": [\"user,.*\", \".*\"]}' | twinspace batch"

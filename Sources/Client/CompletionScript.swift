@@ -113,7 +113,7 @@ enum CompletionScript: String, CaseIterable {
             switch option.kind {
             case .choice(let words): text += " -x -a '\(words.joined(separator: " "))'"
             case .toggle: break
-            case .text, .address, .addresses, .duration, .integer: text += " -x"
+            case .text, .address, .addresses, .duration, .integer, .size: text += " -x"
             }
             text += "\n"
         }

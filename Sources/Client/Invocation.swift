@@ -123,9 +123,9 @@ struct Invocation {
             return try pairs(command, words)
         case .op:
             try check(1...1)
-            let age = max(0, values.duration("age").wholeMilliseconds)
-            let question = OutcomeQuestion(
-                operation: try operation(words[0], command), ageMilliseconds: UInt64(age))
+            // What is not said is not asserted: there is no default.
+            let age = values.durationIfAny("age").map { UInt64(max(0, $0.wholeMilliseconds)) }
+            let question = OutcomeQuestion(operation: try operation(words[0], command), ageMilliseconds: age)
             return .request(question.request, given: 0)
         case .send:
             try check(1...2)

@@ -45,9 +45,13 @@ package final class ServiceClient {
     package func submit(_ request: Request, then: @escaping (Answer) -> Void) {
         let (sequence, actions) = session.submit(request, at: loop.now)
         let operation = OperationID(session: session.settings.session, sequence: sequence)
+        let sent = loop.now
         handlers[sequence] =
             request.mayChange
-            ? { answer in then(answer.status == .unknown ? answer.toBeAskedFor(as: operation) : answer) } : then
+            ? { [loop] answer in
+                guard answer.status == .unknown else { return then(answer) }
+                then(answer.toBeAskedFor(as: operation, sent: loop.now.duration(since: sent)))
+            } : then
         carryOut(actions)
     }
 
@@ -136,9 +140,15 @@ package final class ServiceClient {
 }
 
 extension Answer {
-    fileprivate func toBeAskedFor(as operation: OperationID) -> Answer {
+    /// How old the operation is when somebody asks, only that one knows: the time when it was sent goes along.
+    ///
+    /// - Parameter age: how long ago it was sent.
+    fileprivate func toBeAskedFor(as operation: OperationID, sent age: Duration) -> Answer {
+        var time: [UInt8] = []
+        WallClock.appendTimestamp(WallClock.milliseconds() - age.wholeMilliseconds, to: &time)
         var answer = self
-        answer.message += "; to ask later: \(Product.name) op \(operation.text)"
+        answer.message +=
+            "; to ask later: \(Product.name) op \(operation.text) --age AGE, where AGE is no less than the time since \(String(decoding: time, as: UTF8.self))"
         return answer
     }
 }

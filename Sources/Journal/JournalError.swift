@@ -46,7 +46,7 @@ public enum JournalError: Error, Hashable, Sendable, CustomStringConvertible {
         case .storage(let error): error.description
         case .corrupt(let finding): finding.description
         case .unknownVersion(let file, let found, let supported):
-            "'\(file)' has format version \(found), and this program reads version \(supported): use the program version "
+            "'\(file)' has format version \(found), and this program reads versions up to \(supported): use the program version "
                 + "that wrote it"
         case .failedBefore(let error):
             "the journal is out of use since an earlier failure (\(error.description)): restart the process"

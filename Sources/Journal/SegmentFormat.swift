@@ -2,7 +2,9 @@ import TupleCore
 
 /// The bytes of a log segment (specs/0004-journal.md, "Segments"): a header, records one after the other, zeros.
 enum SegmentFormat {
-    static let version: UInt32 = 1
+    /// What is written. Version 1, of release 0.1, is read too: its entries have fewer kinds.
+    static let version: UInt32 = 2
+    static let oldestVersion: UInt32 = 1
     static let magic: [UInt8] = Array("TWINLOG\n".utf8)
     static let endMark: UInt32 = 0x474F_4C2E
     static let headerBytes = 64
@@ -65,7 +67,9 @@ struct SegmentHeader: Equatable {
             bytes.littleEndian(UInt32.self, at: 60) == SegmentFormat.endMark
         else { return .bad }
         let version = bytes.littleEndian(UInt32.self, at: 8)
-        guard version == SegmentFormat.version else { return .unknownVersion(version) }
+        guard (SegmentFormat.oldestVersion...SegmentFormat.version).contains(version) else {
+            return .unknownVersion(version)
+        }
         let header = SegmentHeader(
             firstIndex: LogIndex(bytes.littleEndian(UInt64.self, at: 16)),
             generation: bytes.littleEndian(UInt64.self, at: 24),

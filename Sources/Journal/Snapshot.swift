@@ -2,7 +2,9 @@ public import TupleCore
 
 /// The bytes of a snapshot (specs/0004-journal.md, "Snapshots"): a header, chunks, a footer, nothing else.
 enum SnapshotFormat {
-    static let version: UInt32 = 1
+    /// What is written. Version 1, of release 0.1, is read too: its first chunk is another one.
+    static let version: UInt32 = 2
+    static let oldestVersion: UInt32 = 1
     static let magic: [UInt8] = Array("TWINSNP\n".utf8)
     static let headerBytes = 40
     static let chunkHeaderBytes = 12
@@ -166,7 +168,7 @@ public struct SnapshotReader: Sendable {
             bytes.littleEndian(UInt32.self, at: 36) == bytes.checksum(0..<36)
         else { throw damaged(0) }
         let version = bytes.littleEndian(UInt32.self, at: 8)
-        guard version == SnapshotFormat.version else {
+        guard (SnapshotFormat.oldestVersion...SnapshotFormat.version).contains(version) else {
             throw .unknownVersion(file: name, found: version, supported: SnapshotFormat.version)
         }
         guard bytes == SnapshotFormat.header(position) else { throw damaged(0) }

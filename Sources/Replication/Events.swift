@@ -12,7 +12,7 @@ public struct PeerID: Hashable, Sendable {
 public struct Moment: Hashable, Sendable {
     /// By the monotonic clock: for timeouts.
     public var instant: Instant
-    /// By the wall clock, in milliseconds since 1970: for log entries alone.
+    /// By the wall clock, in milliseconds since 1970: what logged time begins with when a cluster is founded.
     public var wallMilliseconds: Int64
     public init(instant: Instant, wallMilliseconds: Int64) {
         self.instant = instant

@@ -28,6 +28,10 @@ struct Active: Sendable {
     /// What searches may still cost before the next flush, in units of about ten nanoseconds: requests that came together
     /// must not hold up heartbeats together.
     var workOnTheSpot = Bounds.workPerFlush
+    /// Where sessions were opened from.
+    var sources = SessionSources()
+    /// How full the space is, as it was told last.
+    var fullness = Replica.SpaceFullness.roomy
     /// Set while it is not certain that this server was not deposed during a stop.
     var doubt: Replica.Doubt?
     /// When the server has to be gone, once it is shutting down.
@@ -66,7 +70,7 @@ extension Replica {
             actions.append(
                 .fence(before.active, address: lost?.address ?? "", epoch: granted.epoch))
         }
-        appendEntry(.epochBegun)
+        appendEntry(firstOfEpoch)
         if isFounding { importPairs() }
         if granted.inSync == [name] {
             log(.alert, "not-redundant", [.init("server", name), .init("epoch", granted.epoch.number)])
@@ -74,6 +78,14 @@ extension Replica {
         }
         noteAbsentMembers()
         advanceCommit()
+    }
+
+    /// Nothing but the fact that the epoch has begun; where it is not known how far back release 0.1 has forgotten, also
+    /// that everything up to here may have been.
+    private var firstOfEpoch: LogEntry.Body {
+        guard state.sessions.horizon == .unknown else { return .epochBegun }
+        let horizon = state.position == .zero ? ForgettingHorizon.nothingForgotten : .upTo(state.time)
+        return .sessionsForgotten(.init(sessions: [], horizon: horizon))
     }
 
     private mutating func importPairs() {
@@ -100,13 +112,15 @@ extension Replica {
         guard let epoch = active?.epoch else { preconditionFailure("only the active server makes entries") }
         let entry = LogEntry(
             position: LogPosition(epoch: epoch, index: state.position.index.next),
-            time: max(state.time, moment.wallMilliseconds), body: body)
+            time: loggedNow, body: body)
+        let before = (state.position, state.time)
         let bytes = entry.encoded[...]
         do throws(ReplicatedState.ApplyError) {
             try state.apply(entry)
         } catch {
             preconditionFailure("an effect decided on this very state does not fit it: \(error)")
         }
+        noteTime(since: before)
         let logged = JournalEntry(position: entry.position, bytes: bytes)
         unjournaled.append(logged)
         active?.tail.append(logged)

@@ -98,6 +98,7 @@ extension Replica {
             return
         }
         state = earlier
+        clock.restart(at: moment.instant)
         durable = earlier.position.index
     }
 }

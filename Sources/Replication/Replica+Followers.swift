@@ -387,6 +387,8 @@ extension Replica {
         }
         let now = moment.instant
         self.active?.paused = active.paused.filter { now < $0.value.deadline }
+        forgetIdleSessions()
+        noteFullness()
         if isStuck { stepAside() }
         noteAbsentMembers()
         proposeInSync()

@@ -216,6 +216,10 @@ extension Replica {
             #endif
             unjournaled.append(JournalEntry(position: state.position, bytes: bytes))
         }
+        if !append.entries.isEmpty { clock.restart(at: moment.instant) }
+        #if PLANTED_BUGS
+            forgetOnPassive()
+        #endif
         let heard = passive?.heardIndex ?? .zero
         passive?.heardIndex = max(heard, state.position.index)
     }
@@ -242,6 +246,7 @@ extension Replica {
                 return
             }
             state = received
+            clock.restart(at: moment.instant)
             unjournaled = []
             isInstalling = true
             durable = .zero

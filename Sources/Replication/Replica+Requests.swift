@@ -36,7 +36,7 @@ extension Replica {
         guard var gathered = active?.gathered, !gathered.isEmpty else { return }
         // Moved out, so that it is not copied when it is emptied.
         active?.gathered = KeyedRequests(capacity: 0)
-        let time = max(state.time, moment.wallMilliseconds)
+        let time = loggedNow
         var first = 0
         // What the answers depend on: the entry that is being made, once there is an update for it.
         var index = state.position.index
@@ -48,7 +48,7 @@ extension Replica {
                 let header = gathered.items[number].header
                 if gathered.items[number].kind == .lookup {
                     if lookUp(item.key, along: way, header, after: index) { continue }
-                } else if carryOut(item, along: way, time: time) {
+                } else if carryOut(item, header, along: way, time: time) {
                     index = state.position.index.next
                     active?.outbox.append(
                         Header(response: .first, to: header, epoch: header.epoch), Replica.plainAnswer, after: index)
@@ -66,11 +66,20 @@ extension Replica {
     }
 
     /// - Returns: false where the update may not be carried out, was before, or does not fit; nothing has been done then.
-    private mutating func carryOut(_ update: PackedPairUpdate, along way: PackedMap.Way, time: Int64) -> Bool {
+    private mutating func carryOut(
+        _ update: PackedPairUpdate, _ header: Header, along way: PackedMap.Way, time: Int64
+    ) -> Bool {
         guard active?.searches.removalsUnderWay.isEmpty == true, active?.searches.isBusy(update.session) == false,
-            active?.stopping == nil, disk == .well, state.sessions.isFresh(update.sequence, in: update.session)
+            active?.stopping == nil, disk == .well, state.space.map.byteCount < settings.maximumSpaceBytes
         else { return false }
-        return state.apply(update, along: way, time: time)
+        switch state.sessions.admission(of: update.sequence, in: update.session) {
+        case .fresh: return state.apply(update, along: way, time: time)
+        case .opensSession:
+            guard mayOpenSession(header), state.apply(update, along: way, time: time) else { return false }
+            sessionOpened(header)
+            return true
+        case .notFresh: return false
+        }
     }
 
     /// Answers a GET of one key.
@@ -119,7 +128,10 @@ extension Replica {
         let position = LogPosition(epoch: epoch, index: state.position.index.next)
         guard let bytes = gathered.entry(range, at: position, time: time) else { return }
         let entry = JournalEntry(position: position, bytes: bytes[...])
+        let before = (state.position, state.time)
+        precondition(time >= before.1, "an entry's time is no earlier than that of the entry before")
         state.finish(position, time: time)
+        noteTime(since: before)
         unjournaled.append(entry)
         active?.tail.append(entry)
     }
@@ -221,9 +233,15 @@ extension Replica {
             return false
         case .fresh: break
         }
-        guard let refusal = updateRefusal else { return true }
-        answer(frame, Answer(status: .unavailable, message: refusal))
-        return false
+        if let refusal = updateRefusal {
+            answer(frame, Answer(status: .unavailable, message: refusal))
+            return false
+        }
+        if let refusal = openingRefusal(header) {
+            answer(frame, refusal)
+            return false
+        }
+        return true
     }
 
     /// Puts an update into the log with its outcome, and queues its answer.
@@ -255,45 +273,19 @@ extension Replica {
                 ))
             return
         }
+        if let refusal = spaceRefusal(effects) ?? outcomeRefusal(header, outcome) {
+            answer(frame, refusal)
+            return
+        }
+        let opensSession = !state.sessions.isOpen(header.session)
         appendEntry(
             .update(
                 .init(
                     session: header.session, sequence: header.sequence, lowWater: header.lowWater,
                     effects: effects, outcome: outcome)))
+        if opensSession { sessionOpened(header) }
         guard !isOrphan else { return }
         deliver(outcome, of: header.sequence, in: header.session, to: frame)
-    }
-
-    /// Answers what became of an operation: its own answer, that it was not carried out, or that nobody knows any more.
-    private mutating func tellOutcome(_ frame: Frame, _ payload: Term) {
-        guard let question = OutcomeQuestion(payload) else {
-            answer(frame, Answer(status: .malformed, message: "the payload is no list of an operation and its age"))
-            return
-        }
-        let operation = question.operation
-        switch state.sessions.standing(of: operation.sequence, in: operation.session) {
-        case .done(let outcome):
-            deliver(outcome, of: operation.sequence, in: operation.session, to: frame)
-            return
-        case .forgotten: break
-        case .fresh:
-            let now = max(state.time, moment.wallMilliseconds)
-            if let age = Int64(exactly: question.ageMilliseconds), age < now, now - age > state.sessions.horizon {
-                answer(
-                    frame,
-                    Answer(
-                        status: .unavailable,
-                        message:
-                            "operation \(operation.text) was not carried out; sent again under its id, it takes effect once",
-                        warning: OutcomeQuestion.notDone))
-                return
-            }
-        }
-        answer(
-            frame,
-            Answer(
-                status: .unknown,
-                message: "what became of operation \(operation.text) is not known any more, if it was carried out"))
     }
 
     mutating func answer(_ frame: Frame, _ answer: Answer) { respond(frame, answer.payloadBytes) }

@@ -61,6 +61,8 @@ public struct Replica {
 
     let matcher = Matcher()
     var moment: Moment
+    /// What has passed since the last entry.
+    var clock: LoggedClock
     var actions: [Action] = []
     private var lastSequence: UInt64 = 0
     private var lastPeer: UInt64 = 0
@@ -97,6 +99,7 @@ public struct Replica {
         self.state = state
         self.record = record
         self.moment = moment
+        clock = LoggedClock(at: moment.instant)
         proxyHearing = Hearing(at: moment.instant)
         durable = state.position.index
         mayFollow = settings.resync == .auto || record == nil
@@ -183,6 +186,7 @@ public struct Replica {
     /// Everything that was decided in this step goes out: journal and followers in parallel, then the answers whose
     /// entries are safe.
     private mutating func flush(isEarly: Bool) {
+        if active != nil { forgetExcessSessions() }
         if !isInstalling, !isRewinding, let first = unjournaled.first {
             actions.append(.appendToJournal(first: first.position, entries: unjournaled))
             unjournaled = []

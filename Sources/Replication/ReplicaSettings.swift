@@ -33,6 +33,11 @@ public struct ReplicaSettings: Sendable {
     /// Bytes of a snapshot that are sent before the connection must have drained. More than what a connection counts as
     /// drained: of less nobody is told that it has left.
     public var snapshotBurstBytes = 524_288
+    /// What is remembered of clients' sessions while this server is active.
+    public var sessions = SessionLimits()
+    /// Keys and values of the whole space may take so many bytes while this server is active: beyond, updates that
+    /// make it grow are refused.
+    public var maximumSpaceBytes = Int.max
 
     /// How a server that has failed comes back.
     public enum Resync: String, Sendable, CaseIterable {
@@ -61,6 +66,27 @@ public struct ReplicaSettings: Sendable {
     var streamSizes: StreamSizes {
         StreamSizes(slice: searchSliceWork, direct: directAnswerBytes, chunk: answerChunkBytes)
     }
+}
+
+/// What the active server keeps of clients' sessions, and for how long. Only it decides what is forgotten.
+public struct SessionLimits: Sendable {
+    /// So many are remembered; beyond, the source with the most of them loses first.
+    public var sessions = Limits.maximumSessions
+    /// One that was idle for so long is forgotten, in milliseconds of logged time.
+    public var idleMilliseconds: Int64 = 10 * 60 * 1_000
+    /// One entry of the log forgets so many at most.
+    public var forgottenAtOnce = Limits.maximumSessionsForgottenAtOnce
+    public var outcomeBytesPerSession = Limits.maximumOutcomeBytesPerSession
+    public var outcomeBytes = Limits.maximumOutcomeBytes
+    /// Where all outcomes together take too much, sessions that were idle for so long may be forgotten, in milliseconds of
+    /// logged time.
+    public var restMilliseconds: Int64 = 60 * 1_000
+    /// So many new sessions a second may come from one source, …
+    public var newPerSecond: Int64 = 1_000
+    /// … and so many at once.
+    public var newAtOnce: Int64 = 20_000
+
+    public init() {}
 }
 
 /// Constants of the replication protocol that are not the operator's to set.
@@ -108,6 +134,10 @@ enum Bounds {
     static let importBytesPerEntry = 65_536
     /// What all searches between two flushes may cost on the spot, in units of about ten nanoseconds: five milliseconds.
     static let workPerFlush: UInt64 = 500_000
+    /// Entries that forget sessions beyond the limit, between two flushes.
+    static let forgettingEntriesPerFlush = 16
+    /// Sessions that are looked at for one entry that forgets some.
+    static let sessionsLookedAt = 1_024
     /// What compiling a request's expressions may cost on the spot, in the same units: half a millisecond.
     static let compileWorkOnTheSpot: UInt64 = 50_000
     /// A value of a pair that was looked up is not counted as work up to so many bytes; of a longer one, so many bytes are one

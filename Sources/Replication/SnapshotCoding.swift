@@ -4,33 +4,38 @@ public import WireProtocol
 
 /// A replicated state cut into chunks of bytes: the same on the wire and in the journal's snapshots.
 ///
-/// The first chunk says what follows, then come chunks of sessions and of pairs in key order, and the last one closes.
+/// The first chunk says what follows, then come chunks of sessions (the least recently used first) and of pairs in key
+/// order, and the last one closes.
 public struct SnapshotEncoder: Sendable {
     private enum Stage: Sendable {
         case head
-        case sessions
+        /// From this session on; nil after the last.
+        case sessions(SessionID?)
         case pairs(after: [UInt8]?)
         case done
     }
 
     private let state: ReplicatedState
-    private var sessions: ArraySlice<SessionID>
-    /// Outcomes of the first of `sessions` that are still to be sent; nil before that session was begun.
+    /// Outcomes of the next session that are still to be sent; nil before that session was begun.
     private var outcomes: ArraySlice<RequestSequence>?
     private var stage = Stage.head
 
+    /// - Complexity: O(1).
     public init(_ state: ReplicatedState) {
-        self.state = state
-        sessions = state.sessions.ids[...]
         #if PLANTED_BUGS
-            if PlantedBug.forgetSessions.isOn { sessions = [] }
+            if PlantedBug.forgetSessions.isOn {
+                self.state = ReplicatedState(
+                    space: state.space, sessions: Sessions(horizon: state.sessions.horizon), position: state.position,
+                    time: state.time)
+                return
+            }
         #endif
+        self.state = state
     }
 
     /// What follows the pair of that key: for a receiver that has everything up to it.
     public init(_ state: ReplicatedState, after key: [UInt8]) {
         self.state = state
-        sessions = []
         stage = .pairs(after: key)
     }
 
@@ -45,18 +50,20 @@ public struct SnapshotEncoder: Sendable {
             writer.byte(state.space.rule.rawValue)
             writer.position(state.position)
             writer.signed64(state.time)
-            writer.signed64(state.sessions.lastSweep)
-            writer.fixed64(UInt64(sessions.count))
+            writer.horizon(statedHorizon)
+            writer.fixed64(UInt64(state.sessions.count))
             writer.fixed64(UInt64(state.space.count))
             writer.fixed64(state.space.digest.value)
-            stage = .sessions
-        case .sessions:
-            guard !sessions.isEmpty else {
-                stage = .pairs(after: nil)
-                return next()
-            }
+            stage = .sessions(state.sessions.session(after: nil))
+        case .sessions(nil):
+            stage = .pairs(after: nil)
+            return next()
+        case .sessions(var session):
             writer.byte(SnapshotChunk.sessions)
-            while let id = sessions.first, writer.bytes.count < Limits.preferredChunkBytes { encode(id, &writer) }
+            while let id = session, writer.bytes.count < Limits.preferredChunkBytes {
+                if encode(id, &writer) { session = state.sessions.session(after: id) }
+            }
+            stage = .sessions(session)
         case .pairs(let after):
             writer.byte(SnapshotChunk.pairs)
             var last: [UInt8]?
@@ -77,12 +84,18 @@ public struct SnapshotEncoder: Sendable {
         return writer.bytes
     }
 
+    private var statedHorizon: ForgettingHorizon {
+        #if PLANTED_BUGS
+            if PlantedBug.forgetTheHorizon.isOn { return .nothingForgotten }
+        #endif
+        return state.sessions.horizon
+    }
+
     /// Writes as many of the session's outcomes as fit; one with many is written in several records.
-    private mutating func encode(_ id: SessionID, _ writer: inout ByteWriter) {
-        guard let session = state.sessions[id] else {
-            sessions.removeFirst()
-            return
-        }
+    ///
+    /// - Returns: whether that was all of it.
+    private mutating func encode(_ id: SessionID, _ writer: inout ByteWriter) -> Bool {
+        guard let session = state.sessions[id] else { preconditionFailure("a session in the order is not there") }
         var rest = outcomes ?? session.outcomes.sequences[...]
         var batch: [(RequestSequence, [UInt8])] = []
         var bytes = writer.bytes.count
@@ -99,20 +112,21 @@ public struct SnapshotEncoder: Sendable {
             writer.fixed64(sequence.number)
             writer.run(outcome)
         }
-        if rest.isEmpty {
-            sessions.removeFirst()
-            outcomes = nil
-        } else {
-            outcomes = rest
-        }
+        #if PLANTED_BUGS
+            if PlantedBug.loseAnOutcomeAtACut.isOn { _ = rest.popFirst() }
+        #endif
+        outcomes = rest.isEmpty ? nil : rest
+        return rest.isEmpty
     }
 }
 
 enum SnapshotChunk {
-    static let head: UInt8 = 0
+    /// Of release 0.1.
+    static let firstHead: UInt8 = 0
     static let sessions: UInt8 = 1
     static let pairs: UInt8 = 2
     static let end: UInt8 = 3
+    static let head: UInt8 = 4
 }
 
 /// Why chunks are not a snapshot.
@@ -129,7 +143,8 @@ public struct SnapshotDecoder: Sendable {
     private struct Head: Sendable {
         var position: LogPosition
         var time: Int64
-        var lastSweep: Int64
+        /// Of release 0.1: the sessions come by their numbers.
+        var isFirstFormat: Bool
         var sessionCount: UInt64
         var pairCount: UInt64
         var digest: UInt64
@@ -137,7 +152,7 @@ public struct SnapshotDecoder: Sendable {
 
     private var head: Head?
     private var space: Space?
-    private var sessions: [SessionID: Sessions.Session] = [:]
+    private var sessions = Sessions()
     /// The packed key of the last pair that was taken.
     private var lastKey: [UInt8]?
 
@@ -150,7 +165,9 @@ public struct SnapshotDecoder: Sendable {
     }
 
     /// Whether a chunk begins a snapshot.
-    static func isFirst(_ chunk: [UInt8]) -> Bool { chunk.first == SnapshotChunk.head }
+    static func isFirst(_ chunk: [UInt8]) -> Bool {
+        chunk.first == SnapshotChunk.head || chunk.first == SnapshotChunk.firstHead
+    }
 
     /// Takes the next chunk.
     ///
@@ -159,13 +176,11 @@ public struct SnapshotDecoder: Sendable {
         do throws(DecodingError) {
             var reader = ByteReader(chunk)
             switch try reader.byte() {
+            case SnapshotChunk.firstHead where head == nil:
+                try decodeHead(&reader, isFirstFormat: true)
+                return nil
             case SnapshotChunk.head where head == nil:
-                space = Space(rule: try reader.rule())
-                head = Head(
-                    position: try reader.position(), time: try reader.signed64(), lastSweep: try reader.signed64(),
-                    sessionCount: try reader.fixed64(), pairCount: try reader.fixed64(),
-                    digest: try reader.fixed64())
-                try reader.end()
+                try decodeHead(&reader, isFirstFormat: false)
                 return nil
             case SnapshotChunk.sessions where head != nil:
                 while reader.remaining > 0 { try decodeSession(&reader) }
@@ -189,17 +204,32 @@ public struct SnapshotDecoder: Sendable {
         throw .content
     }
 
+    private mutating func decodeHead(_ reader: inout ByteReader, isFirstFormat: Bool) throws(DecodingError) {
+        space = Space(rule: try reader.rule())
+        let position = try reader.position()
+        let time = try reader.signed64()
+        if isFirstFormat {
+            // When it had last looked for idle sessions. What it forgot is not known: nothing older is asserted.
+            _ = try reader.signed64()
+            sessions = Sessions(horizon: .unknown)
+        } else {
+            sessions = Sessions(horizon: try reader.horizon())
+        }
+        head = Head(
+            position: position, time: time, isFirstFormat: isFirstFormat, sessionCount: try reader.fixed64(),
+            pairCount: try reader.fixed64(), digest: try reader.fixed64())
+        try reader.end()
+    }
+
     private mutating func decodeSession(_ reader: inout ByteReader) throws(DecodingError) {
         let id = SessionID(try reader.fixed64())
         guard id != .none else { throw .invalid("session") }
         let lastUsed = try reader.signed64()
-        let lowWater = RequestSequence(try reader.fixed64())
-        var session = sessions[id] ?? Sessions.Session(lastUsed: lastUsed, lowWater: lowWater)
+        sessions.restore(id, lastUsed: lastUsed, lowWater: RequestSequence(try reader.fixed64()))
         for _ in 0..<(try reader.count(ofAtLeast: 9)) {
             let sequence = RequestSequence(try reader.fixed64())
-            session.restore([UInt8](try reader.run()), of: sequence)
+            sessions.restore([UInt8](try reader.run()), of: sequence, in: id)
         }
-        sessions[id] = session
     }
 
     private mutating func finish() -> ReplicatedState? {
@@ -207,8 +237,7 @@ public struct SnapshotDecoder: Sendable {
             UInt64(sessions.count) == head.sessionCount
         else { return nil }
         self.head = nil
-        return ReplicatedState(
-            space: space, sessions: Sessions(sessions: sessions, lastSweep: head.lastSweep), position: head.position,
-            time: head.time)
+        if head.isFirstFormat { sessions.orderByLastUse() }
+        return ReplicatedState(space: space, sessions: sessions, position: head.position, time: head.time)
     }
 }

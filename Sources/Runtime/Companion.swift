@@ -38,6 +38,7 @@ final class Companion {
             "--heartbeat-misses", "\(options.heartbeatMisses)", "--elements", options.rule.name,
             "--scrub-interval", options.scrubInterval.unitText, "--busy-poll", options.busyPolling.unitText,
         ]
+        if let size = options.maximumSpaceBytes { arguments += ["--max-space", ByteSize.text(size)] }
         switch options.sync {
         case .always: arguments += ["--sync", "always"]
         case .interval: arguments += ["--sync", "interval"]

@@ -16,13 +16,15 @@ package final class FrameConnection {
     /// Frames in one run at most: so many more than a client may have on its way are taken from it before it is paused.
     private static let maximumRun = 128
 
-    private var decoder = FrameDecoder()
+    private var decoder: FrameDecoder
     private var failure: String?
     private var isClosed = false
     private var isPaused = false
 
-    package init(_ connection: Connection) {
+    /// - Parameter allowsSource: see ``FrameDecoder/init(allowsSource:)``.
+    package init(_ connection: Connection, allowsSource: Bool = false) {
         self.connection = connection
+        decoder = FrameDecoder(allowsSource: allowsSource)
         connection.onBytes = { [weak self] bytes in self?.received(bytes) }
         connection.onClose = { [weak self] reason in
             guard let self, !self.isClosed else { return }

@@ -5,6 +5,8 @@ enum OptionValue: Hashable, Sendable {
     case addresses([Address])
     case duration(Duration)
     case integer(Int)
+    /// In bytes.
+    case size(Int)
     case toggle(Bool)
 }
 
@@ -56,6 +58,11 @@ package struct OptionValues: Sendable {
     }
     package func integer(_ name: String) -> Int { require(integerIfAny(name), name) }
 
+    /// In bytes.
+    package func sizeIfAny(_ name: String) -> Int? {
+        value(name) { if case .size(let bytes) = $0 { bytes } else { nil } }
+    }
+
     /// False where a toggle was not given.
     package func isOn(_ name: String) -> Bool {
         value(name) { if case .toggle(let isOn) = $0 { isOn } else { nil } } ?? false
@@ -106,6 +113,10 @@ extension Option.Kind {
             guard let integer = Int(text) else { return problem("'\(text)' is no whole number; write \(allowed)") }
             guard range.contains(integer) else { return problem("'\(text)' is out of range; write \(allowed)") }
             return .success(.integer(integer))
+        case .size(let range):
+            guard let bytes = ByteSize.bytes(text) else { return problem("'\(text)' is no size; write \(allowed)") }
+            guard range.contains(bytes) else { return problem("'\(text)' is out of range; write \(allowed)") }
+            return .success(.size(bytes))
         case .choice(let words):
             guard words.contains(text) else {
                 let nearest = Spelling.nearest(to: text, among: words).map { "; did you mean \($0)?" } ?? ""
@@ -130,6 +141,8 @@ extension Option.Kind {
         case .duration(let range):
             "a duration from \(range.lowerBound.unitText) to \(range.upperBound.unitText), such as 50ms, 2s or 1m"
         case .integer(let range): "a whole number from \(range.lowerBound) to \(range.upperBound)"
+        case .size(let range):
+            "a size from \(ByteSize.text(range.lowerBound)) to \(ByteSize.text(range.upperBound)), such as 512MiB or 4GiB"
         case .choice(let words): "one of \(words.joined(separator: ", "))"
         case .toggle: "true or false"
         }
@@ -143,6 +156,7 @@ extension Option.Kind {
         case .addresses: "ADDR[,ADDR…]"
         case .duration: "D"
         case .integer: "N"
+        case .size: "SIZE"
         case .choice(let words): words.joined(separator: "|")
         case .toggle: ""
         }

@@ -57,6 +57,8 @@ package struct Option: Sendable {
         /// `50ms`, `2s`, `1.5s`, `1m`, `1h`.
         case duration(ClosedRange<Duration>)
         case integer(ClosedRange<Int>)
+        /// `512MiB`, `4GiB`; in bytes.
+        case size(ClosedRange<Int>)
         case choice([String])
         /// No value: on where it is given. `--flag=false` and, in the environment, `true` or `false` work as well.
         case toggle

@@ -20,6 +20,12 @@ package struct ServerOptions: Sendable {
     package var fenceCommand: String?
     package var rule: ElementRule
     package var busyPolling: Duration
+    /// What keys and values may take, in bytes; nil for what the memory allows.
+    package var maximumSpaceBytes: Int?
+
+    /// So much of the memory may the space take, in percent, where nothing is said: pages are not quite full, and a
+    /// snapshot keeps what is changed meanwhile.
+    static let spacePercent = 40
 
     static let program = "twinspace-server"
     static let intervalSync = Duration.milliseconds(1_000)
@@ -49,6 +55,11 @@ package struct ServerOptions: Sendable {
                     Option(
                         "elements", .choice(["alphanumeric", "text"]), default: "alphanumeric",
                         help: "Which strings may be elements. It belongs to the space and cannot be changed later."),
+                    Option(
+                        "max-space", .size(1_048_576...(1 << 60)),
+                        help:
+                            "How large the space may become; updates that make it larger are refused. Default: 40 % of the memory of the machine or the control group."
+                    ),
                     Daemon.busyPoll,
                 ]),
             OptionsSpecification.Group(
@@ -123,5 +134,6 @@ package struct ServerOptions: Sendable {
         fenceCommand = values.textIfAny("fence-command")
         rule = ElementRule(name: values.text("elements")) ?? .alphanumeric
         busyPolling = values.duration("busy-poll")
+        maximumSpaceBytes = values.sizeIfAny("max-space")
     }
 }

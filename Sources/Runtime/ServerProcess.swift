@@ -53,10 +53,12 @@ final class ServerProcess {
         var accept: ((Connection) -> Void)?
         let listener = try Listener(on: loop, address: options.listen) { accept?($0) }
         self.listener = listener
-        let settings = ReplicaSettings(
+        var settings = ReplicaSettings(
             name: options.name, address: "\(options.advertise ?? listener.address)", rule: options.rule,
             heartbeatInterval: options.heartbeatInterval, heartbeatMisses: options.heartbeatMisses,
             resync: options.resync, imported: imported)
+        settings.maximumSpaceBytes =
+            options.maximumSpaceBytes ?? MemoryLimit().bytes.map { $0 / 100 * ServerOptions.spacePercent } ?? .max
         precondition(
             settings.snapshotBurstBytes > Connection.lowWaterMark,
             "a burst of \(settings.snapshotBurstBytes) bytes never counts as drained, and the snapshot would stop there: the low-water mark is \(Connection.lowWaterMark)"
@@ -181,7 +183,7 @@ final class ServerProcess {
         guard !isEnding else { return }
         let connection = Connection(on: loop)
         connection.maximumOutgoingBytes = ServerProcess.maximumOutgoingBytes
-        let frames = FrameConnection(connection)
+        let frames = FrameConnection(connection, allowsSource: true)
         frames.onRun = { [unowned self, unowned frames] in self.happened(.proxyFrames($0), at: frames.receivedAt) }
         frames.onClose = { [unowned self, unowned frames] _ in
             guard self.proxy === frames else { return }

@@ -114,6 +114,9 @@ package struct RunPlan: Sendable {
     package var workload: WorkloadPlan
     /// What the proxy may hold for clients; in most seeds as much as in production, which no run comes to the end of.
     package var flow = FlowLimits.standard
+    package var clocks: ClockPlan
+    /// Nil for as many sessions as in production, which no run comes to the end of; so it is in every third seed.
+    package var sessions: SessionPlan?
     /// How long requests are made and things go wrong, in milliseconds.
     package var milliseconds: Int
     package var faults: [Fault]
@@ -156,6 +159,8 @@ package struct RunPlan: Sendable {
         if searchesElsewhere, paced.once(in: 2) { streams = StreamPlan(&paced) }
         var tight = SeededRandom(seed: seed, purpose: 9)
         if tight.once(in: 4) { flow = RunPlan.tightFlow(&tight) }
+        clocks = ClockPlan(seed: seed, servers: self.servers, milliseconds: self.milliseconds)
+        if seed % 3 != 0 { sessions = SessionPlan(seed: seed) }
         faults = []
         guard !kinds.isEmpty else { return }
         let everyday = kinds.filter { $0 != .requestOfDeath }

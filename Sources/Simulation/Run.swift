@@ -19,6 +19,11 @@ package struct RunReport: Sendable {
     package var notDone: Int
     /// Entries of the log that several requests made together.
     package var groups: Int
+    /// Questions what became of a request, how often it was said not to have been carried out, and sessions that were
+    /// forgotten.
+    package var questions: Int
+    package var saidNotDone: Int
+    package var forgotten: Int
     package var events: Int
     package var epochs: UInt64
     package var isUndecided: Bool
@@ -31,6 +36,7 @@ package final class Run {
     let plan: RunPlan
     let world: World
     let workload: Workload
+    let inquiries: Inquiries
     /// For what people do: restarting servers.
     private var random: SeededRandom
     /// When what is down is started again.
@@ -50,6 +56,7 @@ package final class Run {
         world.tellsMessages = tellsStory
         world.keepsGoing = false
         workload = Workload(world, plan.workload, seed: plan.seed)
+        inquiries = Inquiries(world, workload, plan.sessions, seed: plan.seed)
         random = SeededRandom(seed: plan.seed, purpose: 4)
         for number in 0..<plan.servers {
             let machine = ["a", "b", "c", "d", "e"][number]
@@ -70,7 +77,10 @@ package final class Run {
                 settings.restBytes = memory.restBytes
                 settings.snapshotBurstBytes = memory.burstBytes
             }
-            world.add(machine, settings, disk: plan.disk)
+            if let sessions = plan.sessions { settings.sessions = sessions.limits }
+            let server = world.add(machine, settings, disk: plan.disk)
+            server.wallOffsetMilliseconds = plan.clocks.skews[number]
+            server.setDrift(plan.clocks.drifts[number])
         }
     }
 
@@ -82,6 +92,12 @@ package final class Run {
         for server in world.servers { world.after(.milliseconds(5 + random.below(40))) { server.start() } }
         if run(atMost: .seconds(8), until: { self.allInSync }) {
             workload.start()
+            inquiries.start()
+            for step in plan.clocks.steps {
+                world.after(.milliseconds(step.at)) { [unowned self] in
+                    world.servers[step.server].wallOffsetMilliseconds += step.milliseconds
+                }
+            }
             supervise()
             for fault in plan.faults {
                 world.after(.milliseconds(fault.at)) { [unowned self] in
@@ -115,7 +131,8 @@ package final class Run {
             simulated: world.now.duration(since: begin), settling: settling, requests: workload.history.count,
             unknown: workload.history.count { $0.ending == .unknown },
             notDone: workload.history.count { $0.ending == .notDone }, groups: world.watch.groups,
-            events: world.eventCount,
+            questions: inquiries.questionCount, saidNotDone: inquiries.notDoneCount,
+            forgotten: world.watch.forgotten, events: world.eventCount,
             epochs: world.proxy.durable?.epoch.number ?? 0, isUndecided: isUndecided, traceHash: world.traceHash,
             story: world.story)
         world.dissolve()
@@ -196,6 +213,7 @@ package final class Run {
         guard !world.watch.isViolated else { return }
         world.tell("everything is mended")
         workload.stop()
+        inquiries.stop()
         world.weather = .fair
         world.healAllCuts()
         world.deadly = nil
@@ -211,7 +229,8 @@ package final class Run {
             return
         }
         workload.askForAll()
-        guard run(atMost: .seconds(10), until: { self.workload.open == 0 }) else {
+        for _ in 0..<3 { inquiries.ask() }
+        guard run(atMost: .seconds(10), until: { self.open == 0 }) else {
             if !world.watch.isViolated { world.violate("the last question is not answered: \(situation)") }
             return
         }
@@ -238,14 +257,17 @@ package final class Run {
         return record.inSync.count == world.servers.count
     }
 
+    /// What was asked and has no answer yet.
+    private var open: Int { workload.open + inquiries.open }
+
     private var isQuiet: Bool {
-        guard allInSync, workload.open == 0 else { return false }
+        guard allInSync, open == 0 else { return false }
         let positions = Set(world.servers.map { $0.replica?.state.position })
         return positions.count == 1
     }
 
     var situation: String {
         let roles = world.servers.map { "\($0.machine) \($0.role) \($0.state)" }.joined(separator: ", ")
-        return "\(world.proxy.durable?.story ?? "no record"); \(roles); \(workload.open) unanswered"
+        return "\(world.proxy.durable?.story ?? "no record"); \(roles); \(open) unanswered"
     }
 }

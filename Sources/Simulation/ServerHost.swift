@@ -431,7 +431,7 @@ package final class ServerHost {
         case .appendToJournal(_, let entries):
             if let first = entries.first {
                 // What is not written yet comes before it; the entries themselves tell how they follow each other.
-                world.watch.appended(entries, after: before(first.position), by: machine)
+                world.watch.appended(entries, after: before(first.position), by: machine, at: world.now)
             }
             journal?.append(entries)
             lastAppended = entries.last?.position ?? lastAppended

@@ -35,6 +35,14 @@ package final class Watch {
     private var logs: [UInt64: EpochLog] = [:]
     /// Where a request stands in the log; in several places where a tail was thrown away.
     private var places: [RequestKey: [LogPosition]] = [:]
+    /// When it was first written down.
+    private var loggedAt: [RequestKey: Int64] = [:]
+    /// The logged times of entries.
+    private var times: [LogPosition: Int64] = [:]
+    /// The first entry's time, and when it was made.
+    private var founding: (time: Int64, at: Instant)?
+    /// Sessions that entries have forgotten.
+    private(set) var forgotten = 0
     /// Where a value was written: each is written by one request.
     private var writings: [Tuple: [LogPosition]] = [:]
     private var digests: [LogPosition: (digest: Digest, server: String)] = [:]
@@ -66,7 +74,7 @@ package final class Watch {
     // MARK: The log
 
     /// A server's log goes on with these entries after `previous`.
-    func appended(_ entries: [JournalEntry], after previous: LogPosition, by server: String) {
+    func appended(_ entries: [JournalEntry], after previous: LogPosition, by server: String, at now: Instant) {
         var previous = previous
         for entry in entries {
             let position = entry.position
@@ -78,7 +86,7 @@ package final class Watch {
             let offset = Int(position.index.number) - Int(log.base.index.number) - 1
             if offset == log.prints.count {
                 logs[position.epoch.number]?.prints.append(fingerprint)
-                note(entry)
+                note(entry, after: previous, at: now)
             } else if offset < 0 || offset > log.prints.count {
                 violate("\(server) has entry \(position.story) out of its place")
             } else if log.prints[offset] != fingerprint {
@@ -92,14 +100,35 @@ package final class Watch {
         }
     }
 
-    private func note(_ entry: JournalEntry) {
+    /// Logged time runs neither backwards nor faster than any clock does.
+    private func noteTime(_ entry: LogEntry, after previous: LogPosition, at now: Instant) {
+        times[entry.position] = entry.time
+        if let before = times[previous], entry.time < before {
+            violate("entry \(entry.position.story) is \(before - entry.time) ms older than the one before")
+        }
+        guard let founding else {
+            founding = (entry.time, now)
+            return
+        }
+        let passed = now.duration(since: founding.at).wholeMilliseconds
+        let most = passed + passed * Int64(ClockPlan.mostDrift) / 1_000_000 + 2
+        if entry.time - founding.time > most {
+            violate(
+                "entry \(entry.position.story) is of \(entry.time - founding.time) ms after the founding, \(passed) ms have passed"
+            )
+        }
+    }
+
+    private func note(_ entry: JournalEntry, after previous: LogPosition, at now: Instant) {
         guard let decoded = try? LogEntry(decoding: entry.bytes) else {
             violate("entry \(entry.position.story) cannot be decoded")
             return
         }
+        noteTime(decoded, after: previous, at: now)
+        if case .sessionsForgotten(let forgotten) = decoded.body { self.forgotten += forgotten.sessions.count }
         let requests: [(session: SessionID, sequence: RequestSequence)] =
             switch decoded.body {
-            case .epochBegun: []
+            case .epochBegun, .sessionsForgotten: []
             case .update(let update): [(update.session, update.sequence)]
             case .pairs(let updates):
                 updates.map { ($0.session, $0.sequence) }
@@ -109,12 +138,13 @@ package final class Watch {
         for request in requests where request.session != .none {
             let key = RequestKey(session: request.session.number, sequence: request.sequence.number)
             places[key, default: []].append(entry.position)
+            if loggedAt[key] == nil { loggedAt[key] = now.nanoseconds }
         }
     }
 
     private static func values(_ entry: LogEntry) -> [Tuple] {
         switch entry.body {
-        case .epochBegun: []
+        case .epochBegun, .sessionsForgotten: []
         case .update(let update):
             update.effects.compactMap { effect in
                 switch effect {
@@ -128,6 +158,14 @@ package final class Watch {
 
     private static func fingerprint(_ bytes: ArraySlice<UInt8>) -> UInt64 {
         bytes.reduce(0xCBF2_9CE4_8422_2325) { ($0 ^ UInt64($1)) &* 0x100_0000_01B3 }
+    }
+
+    /// Whether a request was written down before a moment, in what is the log still.
+    func wasDone(_ key: RequestKey, before moment: Int64, _ world: World) -> Bool {
+        guard let logged = loggedAt[key], logged < moment, let places = places[key],
+            let record = world.proxy.router?.record
+        else { return false }
+        return present(places, record, world) != nil
     }
 
     /// Whether a log that ends with `end` has the entry at `position`.

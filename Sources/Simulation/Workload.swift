@@ -25,16 +25,25 @@ final class Workload {
     private(set) var history: [Operation] = []
     /// What is asked and has no answer yet, by its place in the history.
     private(set) var open = 0
+    /// Updates, and when they were sent first.
+    private(set) var updates: [Inquiries.Asked] = []
+    /// Whether an update has ended unknown since ``forgetLost()``: it may still be carried out.
+    private(set) var hasLost = false
+    /// Whether an update is on its way, or has ended so.
+    var hasDoubt: Bool { open > 0 || hasLost }
+    func forgetLost() { hasLost = false }
     private var isStopped = false
 
     private final class Client {
         let caller: Caller
         let number: Int
+        let session: UInt64
         /// Places in the history, by sequence.
         var asked: [UInt64: Int] = [:]
         var isGone = false
-        init(_ caller: Caller, number: Int) {
+        init(_ caller: Caller, session: UInt64, number: Int) {
             self.caller = caller
+            self.session = session
             self.number = number
         }
     }
@@ -52,7 +61,8 @@ final class Workload {
 
     private func hire() {
         lastSession += 1
-        let client = Client(Caller(world, session: lastSession, timeout: plan.timeout), number: clients.count)
+        let caller = Caller(world, session: lastSession, timeout: plan.timeout)
+        let client = Client(caller, session: lastSession, number: clients.count)
         client.caller.onAnswer = { [unowned self, unowned client] in answered(client, $0, $1) }
         clients.append(client)
         next(client)
@@ -65,6 +75,7 @@ final class Workload {
         client.isGone = true
         world.tell("client \(client.number) leaves")
         open -= client.asked.count
+        hasLost = true
         client.caller.leave(silently: silently)
         hire()
     }
@@ -108,7 +119,8 @@ final class Workload {
     /// Asks for everything, as a client of its own; the last word on what there is.
     func askForAll() {
         lastSession += 1
-        let client = Client(Caller(world, session: lastSession, timeout: .seconds(20)), number: clients.count)
+        let caller = Caller(world, session: lastSession, timeout: .seconds(20))
+        let client = Client(caller, session: lastSession, number: clients.count)
         client.caller.onAnswer = { [unowned self, unowned client] in answered(client, $0, $1) }
         clients.append(client)
         ask(client, .get(0xFF))
@@ -121,6 +133,9 @@ final class Workload {
         open += 1
         let sequence = client.caller.submit(Workload.request(kind))
         client.asked[sequence.number] = place
+        if !history[place].changesNothing {
+            updates.append(.init(session: client.session, sequence: sequence.number, at: world.now.nanoseconds))
+        }
         world.tell("client \(client.number) asks \(sequence.number): \(history[place].asked)")
     }
 
@@ -157,6 +172,7 @@ final class Workload {
         open -= 1
         history[place].returned = world.now.nanoseconds
         history[place].ending = ending(answer, to: history[place].kind)
+        if history[place].ending == .unknown { hasLost = true }
         world.tell("client \(client.number) is told \(sequence.number): \(history[place].told)")
     }
 

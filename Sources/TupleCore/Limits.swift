@@ -29,8 +29,14 @@ public enum Limits {
     public static let maximumNumberBytes = 65_536
     /// Terms in a payload, the payload itself and all that nests in it.
     public static let maximumTermsPerPayload = 2 * 1_048_576
-    /// Sessions whose outcomes are kept.
+    /// Sessions that are remembered.
     public static let maximumSessions = 65_536
+    /// Sessions that one entry of the log forgets.
+    public static let maximumSessionsForgottenAtOnce = 256
+    /// What the outcomes of one session may take, in bytes; a plain `ok` takes none.
+    public static let maximumOutcomeBytesPerSession = 16 * 1_048_576
+    /// What the outcomes of all sessions together may take, in bytes.
+    public static let maximumOutcomeBytes = 64 * 1_048_576
     /// Outcomes kept for one session: as many requests of one client may be on their way at once.
     public static let maximumOutcomesPerSession = 4_096
 }

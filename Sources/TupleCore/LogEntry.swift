@@ -17,8 +17,9 @@ public enum Effect: Hashable, Sendable {
 /// One entry of the replicated log.
 public struct LogEntry: Hashable, Sendable {
     public var position: LogPosition
-    /// The active server's wall clock when it made the entry, in milliseconds since 1970 and never running backwards
-    /// along the log. Sessions expire by this time alone, so that all copies forget the same ones.
+    /// Logged time, in milliseconds: it began with the wall clock when the cluster was founded, in milliseconds since 1970,
+    /// and has gone on by the active servers' monotonic clocks. It never runs backwards along the log, and never faster
+    /// than real time.
     public var time: Int64
     public var body: Body
 
@@ -28,6 +29,20 @@ public struct LogEntry: Hashable, Sendable {
         case update(Update)
         /// Requests that each added or replaced one pair and were answered with a plain `ok`, in their order.
         case pairs([PairUpdate])
+        /// Sessions that are forgotten from here on. It may be an epoch's first entry, and then states the horizon.
+        case sessionsForgotten(ForgottenSessions)
+    }
+
+    /// What the active server has decided to forget. Copies forget nothing by a rule of their own.
+    public struct ForgottenSessions: Hashable, Sendable {
+        /// Ascending.
+        public var sessions: [SessionID]
+        /// No forgotten session was used after this.
+        public var horizon: ForgettingHorizon
+        public init(sessions: [SessionID], horizon: ForgettingHorizon) {
+            self.sessions = sessions
+            self.horizon = horizon
+        }
     }
 
     /// A request that added or replaced one pair.

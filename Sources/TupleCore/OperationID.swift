@@ -62,15 +62,16 @@ public struct OperationID: Hashable, Sendable {
 /// The question what became of an operation: a request of its own, which changes nothing.
 public struct OutcomeQuestion: Hashable, Sendable {
     public var operation: OperationID
-    /// When it was sent first, at the most so long ago, in milliseconds: what is older may have been forgotten.
-    public var ageMilliseconds: UInt64
+    /// It was sent first so long ago at the most, in milliseconds; nil where whoever asks does not know. What is older than
+    /// what the service forgets may have been carried out, and nobody knows it any more.
+    public var ageMilliseconds: UInt64?
 
     /// The operator's name in the request.
     public static let operatorName = "OUTCOME"
     /// The warning of an answer that says for certain that the operation was not carried out.
     public static let notDone = "not-done"
 
-    public init(operation: OperationID, ageMilliseconds: UInt64) {
+    public init(operation: OperationID, ageMilliseconds: UInt64?) {
         self.operation = operation
         self.ageMilliseconds = ageMilliseconds
     }
@@ -78,15 +79,22 @@ public struct OutcomeQuestion: Hashable, Sendable {
     public var request: Request {
         Request(
             operatorName: OutcomeQuestion.operatorName,
-            payload: .list([.string([UInt8](operation.text.utf8)), .number("\(ageMilliseconds)")]))
+            payload: .list([
+                .string([UInt8](operation.text.utf8)), ageMilliseconds.map { .number("\($0)") } ?? .null,
+            ]))
     }
 
-    /// Nil where the payload is not a list of an operation's text and an age.
+    /// Nil where the payload is not a list of an operation's text and perhaps an age; `null` is no age.
     public init?(_ payload: Term) {
-        guard case .list(let parts) = payload, parts.count == 2, case .string(let text) = parts[0],
-            case .number(let age) = parts[1], let operation = OperationID(String(decoding: text, as: UTF8.self)),
-            let ageMilliseconds = UInt64(age)
+        guard case .list(let parts) = payload, (1...2).contains(parts.count), case .string(let text) = parts[0],
+            let operation = OperationID(String(decoding: text, as: UTF8.self))
         else { return nil }
-        self.init(operation: operation, ageMilliseconds: ageMilliseconds)
+        switch parts.dropFirst().first {
+        case nil, .null?: self.init(operation: operation, ageMilliseconds: nil)
+        case .number(let age)?:
+            guard let ageMilliseconds = UInt64(age) else { return nil }
+            self.init(operation: operation, ageMilliseconds: ageMilliseconds)
+        case .boolean?, .string?, .list?, .object?: return nil
+        }
     }
 }

@@ -34,8 +34,18 @@
         case forgetSessions = "forget-sessions"
         /// G5: what was carried out is carried out again.
         case replayWithoutSession = "replay-without-session"
+        /// G5: where a session's outcomes are cut between two chunks of a snapshot, one is lost.
+        case loseAnOutcomeAtACut = "lose-an-outcome-at-a-cut"
         /// G6: what may have been carried out is said not to have been.
         case sayNotDone = "say-not-done"
+        /// G6: how far back the memory reaches is told from a clock, not from what was forgotten.
+        case horizonFromTheClock = "horizon-from-the-clock"
+        /// G6: a snapshot does not carry how far back what was forgotten reaches.
+        case forgetTheHorizon = "forget-the-horizon"
+        /// G6: logged time jumps with the wall clock.
+        case timeFromTheWallClock = "time-from-the-wall-clock"
+        /// G6: an entry that forgets sessions does not raise the horizon.
+        case forgetWithoutAHorizon = "forget-without-a-horizon"
         /// G7: a returning server keeps entries that nobody else has: positions are compared by index alone.
         case keepTheUnansweredTail = "keep-the-unanswered-tail"
         /// G8: a lost record is rebuilt from the first server that comes.
@@ -44,6 +54,8 @@
         case blameBystanders = "blame-bystanders"
         /// G10: a passive server does more than the log says.
         case patternOnPassive = "pattern-on-passive"
+        /// G10: a passive server forgets sessions by a rule of its own.
+        case forgetOnPassive = "forget-on-passive"
         /// G12: an empty copy counts as one that holds the space.
         case promoteEmptyCopies = "promote-empty-copies"
 

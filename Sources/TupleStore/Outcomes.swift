@@ -9,6 +9,14 @@ public struct Outcomes: Hashable, Sendable {
     private var begin = 0
     /// Of those of `kept`, the few outcomes that are not empty.
     private var answers: [RequestSequence: [UInt8]] = [:]
+    /// What the outcomes take, each as ``cost(of:)`` says.
+    public private(set) var byteCount = 0
+
+    /// What is counted for keeping an outcome that is not empty, beside its bytes.
+    static let overheadBytes = 64
+
+    /// What an outcome counts, in bytes; a plain `ok` counts nothing.
+    public static func cost(of outcome: [UInt8]) -> Int { outcome.isEmpty ? 0 : outcome.count + overheadBytes }
 
     public init() {}
 
@@ -46,7 +54,20 @@ public struct Outcomes: Hashable, Sendable {
         } else if kept[place] != sequence {
             kept.insert(sequence, at: place)
         }
-        if !outcome.isEmpty || !answers.isEmpty { answers[sequence] = outcome.isEmpty ? nil : outcome }
+        if !outcome.isEmpty || !answers.isEmpty { setAnswer(outcome, for: sequence) }
+    }
+
+    private mutating func setAnswer(_ outcome: [UInt8], for sequence: RequestSequence) {
+        if let old = answers[sequence] { byteCount -= Outcomes.cost(of: old) }
+        answers[sequence] = outcome.isEmpty ? nil : outcome
+        byteCount += Outcomes.cost(of: outcome)
+    }
+
+    /// What the outcomes from a sequence on take.
+    ///
+    /// - Complexity: O(*n*).
+    func byteCount(from lowWater: RequestSequence) -> Int {
+        answers.reduce(0) { $0 + ($1.key >= lowWater ? Outcomes.cost(of: $1.value) : 0) }
     }
 
     mutating func forget(below lowWater: RequestSequence) {
@@ -64,7 +85,7 @@ public struct Outcomes: Hashable, Sendable {
     }
 
     private mutating func drop() {
-        if !answers.isEmpty { answers[kept[begin]] = nil }
+        if !answers.isEmpty { setAnswer([], for: kept[begin]) }
         begin += 1
     }
 

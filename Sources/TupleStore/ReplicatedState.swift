@@ -6,7 +6,7 @@ public struct ReplicatedState: Sendable {
     public internal(set) var space: Space
     public internal(set) var sessions = Sessions()
     public internal(set) var position = LogPosition.zero
-    /// The time of the last entry, in milliseconds since 1970.
+    /// The logged time of the last entry, in milliseconds; see ``LogEntry/time``.
     public internal(set) var time: Int64 = 0
 
     public init(rule: ElementRule) { space = Space(rule: rule) }
@@ -46,6 +46,7 @@ public struct ReplicatedState: Sendable {
                 }
                 sessions.record([], of: update.sequence, in: update.session, lowWater: update.lowWater, at: entry.time)
             }
+        case .sessionsForgotten(let forgotten): sessions.forget(forgotten)
         }
         position = entry.position
         time = max(time, entry.time)

@@ -6,6 +6,8 @@ extension LogEntry {
         static let epochBegun: UInt8 = 0
         static let update: UInt8 = 1
         static let pairs: UInt8 = 2
+        /// Not known to release 0.1.
+        static let sessionsForgotten: UInt8 = 3
     }
 
     private enum EffectKind {
@@ -50,6 +52,11 @@ extension LogEntry {
                 writer.flag(update.replaces)
                 writer.packedPair(update.pair)
             }
+        case .sessionsForgotten(let forgotten):
+            writer.byte(Kind.sessionsForgotten)
+            writer.horizon(forgotten.horizon)
+            writer.length(forgotten.sessions.count)
+            for session in forgotten.sessions { writer.fixed64(session.number) }
         }
         return writer.bytes
     }
@@ -91,6 +98,16 @@ extension LogEntry {
                         pair: try reader.packedPair()))
             }
             self.init(position: position, time: time, body: .pairs(updates))
+        case Kind.sessionsForgotten:
+            let horizon = try reader.horizon()
+            var sessions: [SessionID] = []
+            for _ in 0..<(try reader.count(ofAtLeast: 8)) {
+                let session = SessionID(try reader.fixed64())
+                guard session > sessions.last ?? .none else { throw .invalid("forgotten session") }
+                sessions.append(session)
+            }
+            let forgotten = ForgottenSessions(sessions: sessions, horizon: horizon)
+            self.init(position: position, time: time, body: .sessionsForgotten(forgotten))
         default: throw .invalid("entry")
         }
         try reader.end()
@@ -98,6 +115,17 @@ extension LogEntry {
 }
 
 extension ByteWriter {
+    /// A kind, and a time where there is one.
+    public mutating func horizon(_ horizon: ForgettingHorizon) {
+        switch horizon {
+        case .unknown: byte(0)
+        case .nothingForgotten: byte(1)
+        case .upTo(let time):
+            byte(2)
+            signed64(time)
+        }
+    }
+
     public mutating func packedPair(_ pair: Pair) {
         run(pair.key.packed)
         run(pair.value.packed)
@@ -105,6 +133,15 @@ extension ByteWriter {
 }
 
 extension ByteReader {
+    public mutating func horizon() throws(DecodingError) -> ForgettingHorizon {
+        switch try byte() {
+        case 0: return .unknown
+        case 1: return .nothingForgotten
+        case 2: return .upTo(try signed64())
+        default: throw .invalid("horizon")
+        }
+    }
+
     public mutating func packedTuple() throws(DecodingError) -> Tuple {
         let bytes = [UInt8](try run(atMost: Limits.maximumTupleBytes))
         guard let tuple = Tuple(packed: bytes) else { throw .invalid("packed tuple") }

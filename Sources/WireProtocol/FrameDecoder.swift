@@ -21,7 +21,7 @@ public enum FrameError: Error, Hashable, Sendable {
         case .headerChecksum: "a frame's header is corrupt (checksum)"
         case .type(let type): "unknown frame type \(type)"
         case .flags(let flags): "unknown frame flags \(flags)"
-        case .reserved: "a frame's reserved field is not 0"
+        case .reserved: "a frame's field for its source is not 0 where it must be"
         case .payloadTooLong(let length):
             "a frame of \(length) bytes is longer than the limit of \(Limits.maximumPayloadBytes)"
         case .payloadChecksum: "a frame's payload is corrupt (checksum)"
@@ -35,8 +35,11 @@ public struct FrameDecoder: Sendable {
     private var buffer: [UInt8] = []
     private var begin = 0
     private var failure: FrameError?
+    private let allowsSource: Bool
 
-    public init() {}
+    /// - Parameter allowsSource: whether requests may say where they come from: of what the proxy sends to servers. From
+    ///   anybody else the field must be 0, so that no client can pass for another.
+    public init(allowsSource: Bool = false) { self.allowsSource = allowsSource }
 
     /// Bytes that are waiting for the rest of their frame.
     public var pendingBytes: Int { buffer.count - begin }
@@ -81,7 +84,7 @@ public struct FrameDecoder: Sendable {
             while count < limit {
                 let rest = UnsafeRawBufferPointer(rebasing: bytes[end...])
                 do throws(FrameError) {
-                    guard let length = try FrameDecoder.check(rest) else { return }
+                    guard let length = try check(rest) else { return }
                     end += Header.byteCount + length
                     count += 1
                 } catch {
@@ -102,7 +105,7 @@ public struct FrameDecoder: Sendable {
     }
 
     /// The length of the payload of the frame that `bytes` begin with; nil where the frame is not all there.
-    private static func check(_ bytes: UnsafeRawBufferPointer) throws(FrameError) -> Int? {
+    private func check(_ bytes: UnsafeRawBufferPointer) throws(FrameError) -> Int? {
         func number32(_ offset: Int) -> UInt32 {
             UInt32(littleEndian: bytes.loadUnaligned(fromByteOffset: offset, as: UInt32.self))
         }
@@ -116,7 +119,7 @@ public struct FrameDecoder: Sendable {
         guard FrameType(rawValue: bytes[5]) != nil else { throw .type(bytes[5]) }
         let flags = Header.Flags(rawValue: UInt16(truncatingIfNeeded: number32(4) >> 16))
         guard flags.isSubset(of: .known) else { throw .flags(flags.rawValue) }
-        guard number32(56) == 0 else { throw .reserved }
+        guard number32(56) == 0 || (allowsSource && bytes[5] == FrameType.request.rawValue) else { throw .reserved }
         let length = number32(8)
         guard length <= UInt32(Limits.maximumPayloadBytes) else { throw .payloadTooLong(length) }
         let total = Header.byteCount + Int(length)

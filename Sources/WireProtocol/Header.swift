@@ -57,11 +57,14 @@ public enum FrameType: UInt8, Sendable, CaseIterable {
 ///         32     8  epoch
 ///         40     8  connection indicator
 ///         48     8  low-water mark
-///         56     4  reserved, 0
+///         56     4  source
 ///         60     4  CRC32C of the bytes 0 to 59
 public struct Header: Hashable, Sendable {
     public var type: FrameType
     public var flags: Flags
+    /// In requests that the proxy relays: a tag of where the client connects from, the same for the same address; 0 where
+    /// it is not known. In every other frame it is 0, and a client's own must be: see ``FrameDecoder``.
+    public var source: UInt32
     public var session: SessionID
     public var sequence: RequestSequence
     public var epoch: Epoch
@@ -83,10 +86,12 @@ public struct Header: Hashable, Sendable {
 
     public init(
         _ type: FrameType, flags: Flags = [], session: SessionID = .none, sequence: RequestSequence = .init(0),
-        epoch: Epoch = .zero, connection: ConnectionIndicator = .none, lowWater: RequestSequence = .init(0)
+        epoch: Epoch = .zero, connection: ConnectionIndicator = .none, lowWater: RequestSequence = .init(0),
+        source: UInt32 = 0
     ) {
         self.type = type
         self.flags = flags
+        self.source = source
         self.session = session
         self.sequence = sequence
         self.epoch = epoch
@@ -123,7 +128,7 @@ public struct Header: Hashable, Sendable {
         put(epoch.number, at: 32)
         put(connection.number, at: 40)
         put(lowWater.number, at: 48)
-        put(UInt32(0), at: 56)
+        put(source, at: 56)
         put(Frame.checksum(UnsafeRawBufferPointer(rebasing: bytes[..<60])), at: 60)
     }
 
@@ -141,7 +146,8 @@ public struct Header: Hashable, Sendable {
         let header = Header(
             type, flags: Header.Flags(rawValue: flags), session: SessionID(number64(16)),
             sequence: RequestSequence(number64(24)), epoch: Epoch(number64(32)),
-            connection: ConnectionIndicator(number64(40)), lowWater: RequestSequence(number64(48)))
+            connection: ConnectionIndicator(number64(40)), lowWater: RequestSequence(number64(48)),
+            source: UInt32(littleEndian: bytes.loadUnaligned(fromByteOffset: 56, as: UInt32.self)))
         return (header, Int(length))
     }
 }

@@ -9,6 +9,9 @@ struct Summary {
     private var unknown = 0
     private var notDone = 0
     private var groups = 0
+    private var questions = 0
+    private var saidNotDone = 0
+    private var forgotten = 0
     private var epochs: UInt64 = 0
     private var simulated = Duration.zero
     private var longestSettling = Duration.zero
@@ -24,6 +27,9 @@ struct Summary {
         unknown += report.unknown
         notDone += report.notDone
         groups += report.groups
+        questions += report.questions
+        saidNotDone += report.saidNotDone
+        forgotten += report.forgotten
         epochs += report.epochs
         simulated += report.simulated
         if report.settling > longestSettling {
@@ -42,6 +48,7 @@ struct Summary {
             \(faults.values.reduce(0, +)) faults, \(epochs) epochs
             \(requests) requests: \(unknown) ended unknown, \(notDone) not done; \(groups) entries of several requests; \
             \(undecided) histories undecided
+            \(questions) questions what became of a request, \(saidNotDone) answered 'not done'; \(forgotten) sessions forgotten
             longest until all was well again: \(longestSettling) (seed \(slowestSeed))
             faults: \(kinds.joined(separator: ", "))
             trace \(String(trace, radix: 16))

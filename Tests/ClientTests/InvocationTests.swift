@@ -84,7 +84,8 @@ import WireProtocol
         let operation = try #require(OperationID("x"))
         #expect(
             try invocation("op", "x")?.task
-                == .request(OutcomeQuestion(operation: operation, ageMilliseconds: 300_000).request, given: 0))
+                == .request(OutcomeQuestion(operation: operation, ageMilliseconds: nil).request, given: 0),
+            "an age that nobody gave is not asserted")
         #expect(
             try invocation("op", "x", "--age", "2s")?.task
                 == .request(OutcomeQuestion(operation: operation, ageMilliseconds: 2_000).request, given: 0))

@@ -10,12 +10,23 @@ import TupleCore
             firstIndex: LogIndex(0x0102), generation: 3, previousEpoch: Epoch(4), durable: LogIndex(5))
         let bytes = header.encoded()
         #expect(bytes.count == 64)
-        #expect(Array(bytes[0..<18]) == Array("TWINLOG\n".utf8) + [1, 0, 0, 0, 0, 0, 0, 0, 2, 1])
+        #expect(Array(bytes[0..<18]) == Array("TWINLOG\n".utf8) + [2, 0, 0, 0, 0, 0, 0, 0, 2, 1])
         #expect(Array(bytes[24..<25]) + Array(bytes[32..<33]) + Array(bytes[40..<41]) == [3, 4, 5])
         #expect(SegmentHeader.decode(bytes, named: LogIndex(0x0102)) == .valid(header))
         #expect(SegmentHeader.decode(bytes, named: LogIndex(0x0103)) == .bad)
+        #expect(SegmentHeader.decode(versioned(bytes, 1), named: LogIndex(0x0102)) == .valid(header), "release 0.1")
+        #expect(SegmentHeader.decode(versioned(bytes, 3), named: LogIndex(0x0102)) == .unknownVersion(3))
+        #expect(SegmentHeader.decode(versioned(bytes, 0), named: LogIndex(0x0102)) == .unknownVersion(0))
         #expect(SegmentHeader.decode([UInt8](repeating: 0, count: 64), named: LogIndex(1)) == .torn)
         #expect(SegmentHeader.decode([], named: LogIndex(1)) == .torn)
+    }
+
+    private func versioned(_ header: [UInt8], _ version: UInt8) -> [UInt8] {
+        var bytes = header
+        bytes[8] = version
+        let sum = bytes.checksum(0..<56)
+        bytes.replaceSubrange(56..<60, with: (0..<4).map { UInt8(truncatingIfNeeded: sum >> (8 * $0)) })
+        return bytes
     }
 
     @Test func aRecordNeverEndsWithAZeroWord() {

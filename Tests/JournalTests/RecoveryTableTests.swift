@@ -168,7 +168,7 @@ private let scenes: [Scene] = [
     Scene(condition: .unknownVersion) { storage in
         try fill(storage, 12)
         try edit(storage, name(1)) { bytes in
-            bytes[8] = 2
+            bytes[8] = 3
             let sum = bytes.checksum(0..<56)
             bytes.replaceSubrange(56..<60, with: (0..<4).map { UInt8(truncatingIfNeeded: sum >> (8 * $0)) })
         }
@@ -216,7 +216,7 @@ private let scenes: [Scene] = [
             #expect(decision == .refuse, "\(error)")
             switch error {
             case .corrupt(let finding): #expect(finding.condition == scene.condition, "\(error)")
-            case .unknownVersion(let file, 2, 1): #expect(scene.condition == .unknownVersion && file == name(1))
+            case .unknownVersion(let file, 3, 2): #expect(scene.condition == .unknownVersion && file == name(1))
             default: Issue.record("\(error)")
             }
         }

@@ -6,11 +6,12 @@ import WireProtocol
 /// What became of an operation can be asked by anybody who knows its name: its own answer, for certain not done, or not
 /// known (G5, G6).
 @Suite struct OutcomeTests {
-    private static func ask(_ client: WireClient, session: UInt64, sequence: UInt64 = 1, age: Duration = .seconds(60))
+    private static func ask(_ client: WireClient, session: UInt64, sequence: UInt64 = 1, age: Duration? = .seconds(60))
         -> UInt64
     {
         let operation = OperationID(session: SessionID(session), sequence: RequestSequence(sequence))
-        let question = OutcomeQuestion(operation: operation, ageMilliseconds: UInt64(age.wholeMilliseconds))
+        let question = OutcomeQuestion(
+            operation: operation, ageMilliseconds: age.map { UInt64($0.wholeMilliseconds) })
         return client.request(question.request.operatorName, question.request.payload)
     }
 
@@ -34,23 +35,60 @@ import WireProtocol
         #expect(wire.violations == [])
     }
 
-    /// `not-done` is said only where it would be remembered; beyond that nobody knows.
-    @Test func whatWasNotDoneIsToldForCertainOrNotAtAll() {
+    /// A session was used and is forgotten.
+    private static func wireThatHasForgotten() -> (Wire, WireClient) {
         let wire = Wire.running()
+        wire.client(session: 76).put("k", "1")
+        wire.run(.seconds(1))
         wire.now = wire.now.advanced(by: .seconds(10_000))
         wire.run(.seconds(1))
         let client = wire.client()
-        client.put("k", "1")
+        client.put("l", "1")
         wire.settle()
+        return (wire, client)
+    }
+
+    /// `not-done` is said only where it would be remembered; beyond that nobody knows.
+    @Test func whatWasNotDoneIsToldForCertainOrNotAtAll() {
+        let (wire, client) = Self.wireThatHasForgotten()
         let never = Self.ask(client, session: 78)
-        let old = Self.ask(client, session: 78, age: .seconds(3_600))
+        let old = Self.ask(client, session: 78, age: .seconds(10_001))
+        let forgotten = Self.ask(client, session: 76, age: .seconds(10_002))
         let absurd = client.request(
             OutcomeQuestion.operatorName, .list([.string("000000000000004e"), .number("18446744073709551615")]))
         wire.settle()
         #expect(client.says(never) == "unavailable")
         #expect(client.answers[never]?.warning == OutcomeQuestion.notDone)
         #expect(client.says(old) == "unknown")
+        #expect(client.says(forgotten) == "unknown")
         #expect(client.says(absurd) == "unknown")
+    }
+
+    /// What whoever asks does not say is not asserted: without an age only a service that never forgot anything knows.
+    @Test func withoutAnAgeNothingIsSaidThatMayHaveBeenForgotten() {
+        let (wire, client) = Self.wireThatHasForgotten()
+        let asked = [
+            Self.ask(client, session: 76, age: nil), Self.ask(client, session: 78, age: nil),
+            client.request(OutcomeQuestion.operatorName, .list([.string("000000000000004e")])),
+        ]
+        wire.settle()
+        for question in asked { #expect(client.says(question) == "unknown") }
+        let fresh = Wire.running()
+        let other = fresh.client()
+        let never = Self.ask(other, session: 78, age: nil)
+        fresh.settle()
+        #expect(other.answers[never]?.warning == OutcomeQuestion.notDone)
+    }
+
+    /// A fiftieth of the age and a second are taken off for clocks that run differently.
+    @Test func anAgeNearTheHorizonIsNotTrusted() {
+        let (wire, client) = Self.wireThatHasForgotten()
+        // The session was last used 10,002 s before, by logged time.
+        let near = Self.ask(client, session: 78, age: .seconds(9_900))
+        let far = Self.ask(client, session: 78, age: .seconds(9_700))
+        wire.settle()
+        #expect(client.says(near) == "unknown")
+        #expect(client.says(far) == "unavailable")
     }
 
     /// An outcome that the client itself has let go is not known any more; that is no `not-done`.

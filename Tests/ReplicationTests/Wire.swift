@@ -42,6 +42,9 @@ final class Wire {
 
     var nextRouterTick = Instant(nanoseconds: 0)
     private var isProxyEnded = false
+    /// Where clients connect from, by their connection indicators, where a test says so.
+    var sources: [UInt64: UInt32] = [:]
+    private let adjust: (inout ReplicaSettings) -> Void
     /// Response frames that reached the proxy.
     private(set) var responses = 0
 
@@ -51,15 +54,22 @@ final class Wire {
     static let connectTimeout = Duration.milliseconds(1_000)
 
     /// - Parameter names: servers that there are; none of them runs yet. The proxy does.
-    init(_ names: [String] = ["a", "b"], maximumClients: Int = 16, rule: ElementRule = .alphanumeric) {
+    init(
+        _ names: [String] = ["a", "b"], maximumClients: Int = 16, rule: ElementRule = .alphanumeric,
+        adjusting adjust: @escaping (inout ReplicaSettings) -> Void = { _ in }
+    ) {
         self.maximumClients = maximumClients
+        self.adjust = adjust
         for name in names { add(name, rule: rule) }
         startProxy()
     }
 
     /// A suite of which the servers run and are all in sync, the first one active.
-    static func running(_ names: [String] = ["a", "b"], maximumClients: Int = 16) -> Wire {
-        let wire = Wire(names, maximumClients: maximumClients)
+    static func running(
+        _ names: [String] = ["a", "b"], maximumClients: Int = 16,
+        adjusting adjust: @escaping (inout ReplicaSettings) -> Void = { _ in }
+    ) -> Wire {
+        let wire = Wire(names, maximumClients: maximumClients, adjusting: adjust)
         for name in names {
             wire.start(name)
             wire.run(.ms(500))
@@ -77,6 +87,7 @@ final class Wire {
             heartbeatMisses: Wire.misses, resync: resync, imported: imported)
         // A few pairs: so that also small spaces make searches that are handed out.
         settings.workOnTheSpot = 16
+        adjust(&settings)
         nodes[name] = Node(settings)
     }
 
@@ -91,7 +102,9 @@ final class Wire {
         return record
     }
 
-    var moment: Moment { Moment(instant: now, wallMilliseconds: now.nanoseconds / 1_000_000) }
+    func moment(of node: Node) -> Moment {
+        Moment(instant: now, wallMilliseconds: now.nanoseconds / 1_000_000 + node.wallOffsetMilliseconds)
+    }
 
     func number() -> UInt64 {
         lastNumber += 1
@@ -108,7 +121,7 @@ final class Wire {
         node.isFrozen = false
         node.replica = Replica(
             settings: node.settings, state: node.disk.recovered(node.settings.rule), record: node.disk.record,
-            isSuspect: node.disk.isSuspect, at: moment)
+            isSuspect: node.disk.isSuspect, at: moment(of: node))
         node.connectAt = now
         node.tickAt = now.advanced(by: Wire.interval / 4)
     }
@@ -148,7 +161,7 @@ final class Wire {
     func happen(_ node: Node, _ event: ReplicaEvent) {
         guard node.replica != nil else { return }
         if case .flush = event { node.needsFlush = false } else { node.needsFlush = true }
-        for action in node.replica?.step(event, at: moment) ?? [] { carryOut(action, node) }
+        for action in node.replica?.step(event, at: moment(of: node)) ?? [] { carryOut(action, node) }
     }
 
     private func carryOut(_ action: ReplicaAction, _ node: Node) {
@@ -249,7 +262,11 @@ final class Wire {
         case .pauseOperator: break
         case .pauseClient(let client, let isPaused):
             if isPaused { pausedClients.insert(client.number) } else { pausedClients.remove(client.number) }
-        case .sendToServer(let link, let run): for frame in run { send(frame, from: .proxyToServer(link.number)) }
+        case .sendToServer(let link, let run):
+            for var frame in run {
+                if let source = sources[frame.header.connection.number] { frame.header.source = source }
+                send(frame, from: .proxyToServer(link.number))
+            }
         case .closeServer(let link): close(.proxyToServer(link.number))
         case .sendToOperator(let link, let frame): send(frame, from: .proxyToOperator(link.number))
         case .closeOperator(let link): close(.proxyToOperator(link.number))

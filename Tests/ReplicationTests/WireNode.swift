@@ -10,6 +10,8 @@ final class Node {
     var disk = Disk()
     var replica: Replica?
     var isFrozen = false
+    /// How far its wall clock is off.
+    var wallOffsetMilliseconds: Int64 = 0
     /// While set, nothing becomes durable.
     var isDiskHeld = false
     var needsFlush = false

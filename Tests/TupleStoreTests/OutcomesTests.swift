@@ -34,6 +34,8 @@ import TupleCore
                 #expect(outcomes.count == model.count, "seed \(seed)")
                 #expect(outcomes.sequences == model.keys.sorted(), "seed \(seed)")
                 #expect(outcomes[sequence] == model[sequence], "seed \(seed)")
+                let bytes = model.values.reduce(0) { $0 + ($1.isEmpty ? 0 : $1.count + Outcomes.overheadBytes) }
+                #expect(outcomes.byteCount == bytes, "seed \(seed)")
             }
             var again = Outcomes()
             for (sequence, outcome) in model { again.set(outcome, for: sequence) }

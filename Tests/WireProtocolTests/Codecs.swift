@@ -267,6 +267,13 @@ extension SeededRandom {
     mutating func entry() -> LogEntry {
         let time = Int64(truncatingIfNeeded: next())
         if below(4) == 0 { return LogEntry(position: position(), time: time, body: .epochBegun) }
+        if below(4) == 0 {
+            let sessions = Set(several { SessionID($0.next() | 1) }).sorted()
+            let horizon = of([ForgettingHorizon.unknown, .nothingForgotten, .upTo(time)])
+            return LogEntry(
+                position: position(), time: time,
+                body: .sessionsForgotten(.init(sessions: sessions, horizon: horizon)))
+        }
         if flag() { return LogEntry(position: position(), time: time, body: .pairs(several { $0.pairUpdate() })) }
         let update = LogEntry.Update(
             session: SessionID(next()), sequence: RequestSequence(next()), lowWater: RequestSequence(next()),

@@ -63,6 +63,17 @@ struct FrameDecoderTests {
         #expect(decoder.pendingBytes == 0)
     }
 
+    @Test("Only requests of the proxy say where they come from")
+    func source() throws {
+        let request = Frame(Header(.request, source: 0xC0A8_0001), payload: [1])
+        var decoder = FrameDecoder(allowsSource: true)
+        decoder.append(request.encoded)
+        #expect(try decoder.next() == request)
+        decoder.append(Frame(Header(.view, source: 7)).encoded)
+        #expect(throws: FrameError.reserved) { try decoder.next() }
+        #expect(throws: FrameError.reserved) { try decode([request.encoded[...]]) }
+    }
+
     @Test("A stranger is recognised by four bytes")
     func stranger() {
         #expect(throws: FrameError.magic) { try decode(["GET ".utf8.map { $0 }[...]]) }

@@ -471,8 +471,8 @@ def check_operations_have_names():
         expect_equal(suite.answer(*put, expect=1), first, "the answer to a sending after the takeover")
         expect_equal(suite.answer("op", "signup42", expect=1), first, "the answer told after the takeover")
         expect_equal(contents(suite), [], "pairs after the takeover")
-        expect_equal(suite.answer("op", "signup43", expect=6)["status"], "unavailable", "of what nobody did")
-        expect_equal(suite.answer("op", "signup43", "--age", "2h", expect=7)["status"], "unknown", "of what may be old")
+        expect_equal(suite.answer("op", "signup43", expect=6)["status"], "unavailable", "nothing was ever forgotten")
+        expect_equal(suite.answer("op", "signup43", "--age", "2h", expect=6)["status"], "unavailable", "of what nobody did")
         # A freeze of everybody: the client gives up, and does not know.
         suite.freeze("b")
         done = suite.cli("--timeout", "300ms", "put", "user,43", "grace,hopper", expect=7)
