@@ -11,7 +11,10 @@
 public struct DurableRecord: Sendable {
     public static let maximumPayloadBytes = 1_048_576
     public static let maximumNameBytes = 64
-    private static let version: UInt32 = 2
+    /// The format of what is written. One that release 0.1 wrote has 2, and is read as well; what the content's owner makes
+    /// of it may differ by ``version``.
+    public static let currentVersion: UInt32 = 3
+    private static let oldestVersion: UInt32 = 2
     private static let magic: [UInt8] = Array("TWINREC\n".utf8)
     private static let headerBytes = 32
     /// A multiple of what disks lose at once.
@@ -22,6 +25,8 @@ public struct DurableRecord: Sendable {
     public let name: String
     /// What was last read or written; nil before the first write.
     public private(set) var payload: [UInt8]?
+    /// The format in which ``payload`` was read or written.
+    public private(set) var version = Self.currentVersion
     /// How often the record has been written.
     public private(set) var generation: UInt64 = 0
     /// Whether one of the two copies in the file was found damaged: `repair()` mends it.
@@ -88,10 +93,14 @@ public struct DurableRecord: Sendable {
     /// - Throws: `.payloadTooLarge`, with nothing changed. After `.storage` either content may be on the disk; where
     ///   the reason is `.diskFull`, it is the old one.
     public mutating func write(_ payload: [UInt8]) throws(JournalError) {
+        try write(payload, version: Self.currentVersion)
+    }
+
+    private mutating func write(_ payload: [UInt8], version: UInt32) throws(JournalError) {
         guard payload.count <= Self.maximumPayloadBytes else {
             throw .payloadTooLarge(bytes: payload.count, maximumBytes: Self.maximumPayloadBytes)
         }
-        let slot = encode(payload, generation: generation + 1)
+        let slot = encode(payload, generation: generation + 1, version: version)
         do throws(StorageError) {
             if slot.count > Self.slotBytes { prepared = nil }
             let file: any StorageFile
@@ -106,6 +115,7 @@ public struct DurableRecord: Sendable {
             if isExchanged { adopt() }
         } catch { throw .storage(error) }
         self.payload = payload
+        self.version = version
         generation += 1
         isDamaged = false
         prepare()
@@ -135,7 +145,7 @@ public struct DurableRecord: Sendable {
     /// - Throws: `.storage`.
     public func isIntact() throws(JournalError) -> Bool {
         guard let payload else { return true }
-        let slot = encode(payload, generation: generation)
+        let slot = encode(payload, generation: generation, version: version)
         guard !isDamaged, let bytes = try readAll() else { return false }
         return bytes == slot + slot
     }
@@ -146,7 +156,8 @@ public struct DurableRecord: Sendable {
     public mutating func repair() throws(JournalError) -> Bool {
         guard let payload else { return false }
         if try isIntact() { return false }
-        try write(payload)
+        let version = version
+        try write(payload, version: version)
         return true
     }
 
@@ -165,9 +176,9 @@ public struct DurableRecord: Sendable {
 
     private var seed: UInt32 { Array(name.utf8).checksum(0..<name.utf8.count) }
 
-    private func encode(_ payload: [UInt8], generation: UInt64) -> [UInt8] {
+    private func encode(_ payload: [UInt8], generation: UInt64, version: UInt32) -> [UInt8] {
         var bytes = Self.magic
-        bytes.appendLittleEndian(Self.version)
+        bytes.appendLittleEndian(version)
         bytes.appendLittleEndian(UInt32(payload.count))
         bytes.appendLittleEndian(generation)
         bytes.appendLittleEndian(payload.checksum(0..<payload.count, seed: seed))
@@ -179,28 +190,31 @@ public struct DurableRecord: Sendable {
 
     private mutating func decode(_ bytes: [UInt8]) throws(JournalError) {
         let halves = [Array(bytes.prefix(bytes.count / 2)), Array(bytes.suffix(bytes.count / 2))]
-        var found: [(payload: [UInt8], generation: UInt64)] = []
+        var found: [(payload: [UInt8], generation: UInt64, version: UInt32)] = []
         for half in halves { if let slot = try decode(slot: half) { found.append(slot) } }
         guard let best = found.first else { throw .corrupt(Finding(.badDurableRecord, file: fileName, offset: 0)) }
         payload = best.payload
         generation = best.generation
+        version = best.version
         isDamaged = found.count < halves.count || bytes.count % 2 != 0
     }
 
     /// One copy of the content, nil where it is damaged.
-    private func decode(slot bytes: [UInt8]) throws(JournalError) -> (payload: [UInt8], generation: UInt64)? {
+    private func decode(slot bytes: [UInt8]) throws(JournalError) -> (
+        payload: [UInt8], generation: UInt64, version: UInt32
+    )? {
         guard bytes.count >= Self.headerBytes, Array(bytes[0..<8]) == Self.magic,
             bytes.littleEndian(UInt32.self, at: 28) == bytes.checksum(0..<28, seed: seed)
         else { return nil }
         let version = bytes.littleEndian(UInt32.self, at: 8)
-        guard version == Self.version else {
-            throw .unknownVersion(file: fileName, found: version, supported: Self.version)
+        guard (Self.oldestVersion...Self.currentVersion).contains(version) else {
+            throw .unknownVersion(file: fileName, found: version, supported: Self.currentVersion)
         }
         let end = Self.headerBytes + Int(bytes.littleEndian(UInt32.self, at: 12))
         guard end <= bytes.count, bytes.isZero(end..<bytes.count),
             bytes.littleEndian(UInt32.self, at: 24) == bytes.checksum(Self.headerBytes..<end, seed: seed),
             bytes.littleEndian(UInt64.self, at: 16) < .max
         else { return nil }
-        return (Array(bytes[Self.headerBytes..<end]), bytes.littleEndian(UInt64.self, at: 16))
+        return (Array(bytes[Self.headerBytes..<end]), bytes.littleEndian(UInt64.self, at: 16), version)
     }
 }

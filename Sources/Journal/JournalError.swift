@@ -23,6 +23,8 @@ public enum JournalError: Error, Hashable, Sendable, CustomStringConvertible {
     case superseded
     /// The name of a durable record is not allowed: 1 to 64 bytes of letters, digits, `-` and `_`.
     case invalidRecordName(String)
+    /// The directory is not the one of who opens it: the text says whose it is, and what to do.
+    case notOurs(String)
 
     /// Whether what is stored cannot be read as it was written: the copy is lost, and another one has to be fetched. A
     /// device that fails to read has lost what was there just as one that reads something else.
@@ -31,7 +33,7 @@ public enum JournalError: Error, Hashable, Sendable, CustomStringConvertible {
         case .corrupt: true
         case .storage(let error): error.operation == .read && error.reason == .inputOutput
         case .unknownVersion, .failedBefore, .invalidSetting, .payloadTooLarge, .outOfOrder, .positionNotHeld,
-            .snapshotMissing, .superseded, .invalidRecordName:
+            .snapshotMissing, .superseded, .invalidRecordName, .notOurs:
             false
         }
     }
@@ -59,6 +61,7 @@ public enum JournalError: Error, Hashable, Sendable, CustomStringConvertible {
         case .snapshotMissing(let position): "there is no complete snapshot of index \(position.index.number)"
         case .superseded: "the log was cut under a cursor"
         case .invalidRecordName(let name): "'\(name)' is not a name for a durable record"
+        case .notOurs(let text): text
         }
     }
 }

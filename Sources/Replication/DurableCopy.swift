@@ -19,6 +19,8 @@ public struct DurableCopy {
     public var member: DurableRecord
     /// Where ``isSuspect`` is kept.
     public var mark: DurableRecord
+    /// Which start of which directory this is; nil where nobody starts on it.
+    public var lineage: Lineage?
     /// The position of the snapshot on disk; zero without one.
     public var snapshot = LogPosition.zero
     /// Bytes of entries after the snapshot.
@@ -37,15 +39,21 @@ public struct DurableCopy {
 
     /// Locks the storage and reads it.
     ///
-    /// - Parameter rule: the space's rule where the directory does not say it.
-    /// - Throws: `.storage`, `.unknownVersion`, `.invalidSetting`; damage is no error but is told by ``damage``.
+    /// - Parameters:
+    ///   - rule: the space's rule where the directory does not say it.
+    ///   - start: who starts on it; nil to look at it alone. The start is counted durably before this returns.
+    /// - Throws: `.storage`, `.unknownVersion`, `.invalidSetting`, and `.notOurs` where it is another server's directory;
+    ///   damage is no error but is told by ``damage``.
     /// - Complexity: O(bytes of snapshot and log).
     public static func open(
-        storage: any Storage, rule: ElementRule, settings: JournalSettings = JournalSettings()
+        storage: any Storage, rule: ElementRule, settings: JournalSettings = JournalSettings(),
+        start: DirectoryStart? = nil
     ) throws(JournalError) -> DurableCopy {
         do throws(StorageError) { try storage.lock() } catch { throw .storage(error) }
         var damage: [String] = []
         var mended: [String] = []
+        // Before anything is mended: it may be another server's.
+        var identity = try DirectoryIdentity.open(storage, for: start, damage: &damage)
         var mark: DurableRecord
         do throws(JournalError) { mark = try DurableRecord(storage: storage, name: markName) } catch {
             guard error.isDamage else { throw error }
@@ -58,13 +66,17 @@ public struct DurableCopy {
         var record: SwitchRecord?
         do throws(JournalError) {
             member = try DurableRecord(storage: storage, name: memberName)
-            record = try decode(member)
+            record = try switchRecord(in: member)
         } catch {
             guard error.isDamage else { throw error }
             damage.append("\(error)")
             try mark.write(suspectMark)
             do throws(StorageError) { try storage.setAside(memberName + ".record") } catch { throw .storage(error) }
             member = try DurableRecord(storage: storage, name: memberName)
+        }
+        if !damage.isEmpty { try mark.write(suspectMark) }
+        if try identity.file.repair() {
+            mended.append("'\(DirectoryIdentity.fileName).record': one of its two copies was damaged")
         }
         if try mark.repair() { mended.append("'\(markName).record': one of its two copies was damaged") }
         if try member.repair() { mended.append("'\(memberName).record': one of its two copies was damaged") }
@@ -81,6 +93,7 @@ public struct DurableCopy {
         copy.isSuspect = copy.mark.payload.map { $0 != soundMark } ?? false
         copy.damage = damage
         copy.mended = mended
+        if let start { copy.lineage = try identity.begin(start, cluster: record?.cluster ?? .none) }
         return copy
     }
 
@@ -96,14 +109,18 @@ public struct DurableCopy {
         try member.write(bytes.bytes)
     }
 
-    private static func decode(_ member: DurableRecord) throws(JournalError) -> SwitchRecord? {
-        guard let payload = member.payload else { return nil }
+    /// The switch's record that a server's or the proxy's durable record holds; nil where it holds nothing yet.
+    ///
+    /// - Throws: `.corrupt`, also where it is one that no switch ever recorded.
+    public static func switchRecord(in file: DurableRecord) throws(JournalError) -> SwitchRecord? {
+        guard let payload = file.payload else { return nil }
         var reader = ByteReader(payload)
         do throws(DecodingError) {
-            let record = try reader.record()
+            // Release 0.1 knew of no incarnations.
+            let record = file.version < 3 ? try reader.plainRecord() : try reader.record()
             try reader.end()
             return record
-        } catch { throw .corrupt(Finding(.badDurableRecord, file: memberName + ".record", offset: 0)) }
+        } catch { throw .corrupt(Finding(.badDurableRecord, file: file.name + ".record", offset: 0)) }
     }
 
     private static func read(

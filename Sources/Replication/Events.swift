@@ -22,6 +22,9 @@ public struct Moment: Hashable, Sendable {
 
 /// What happens to a replica.
 public enum Event: Sendable {
+    /// Where other servers reach this one, where that is known better than by the settings; told before
+    /// ``proxyConnected``.
+    case reachable(at: String)
     /// The connection to the proxy's servers' SAP stands.
     case proxyConnected
     case proxyLost

@@ -8,6 +8,8 @@ struct Follower: Sendable {
     var heartbeats: PeerID?
     var log: PeerID?
     var hearing: Replica.Hearing
+    /// The start that said hello on the log connection, as ``Incarnation/life``; nil where it was not told.
+    var life: UInt64?
     /// When it had confirmed all that it was sent, or some more of it.
     var progressAt: Instant
     var phase = Phase.greeting
@@ -96,7 +98,9 @@ extension Replica {
             switch frame.type {
             case .heartbeat: receive(try Heartbeat(frame.payload), frame, from: peer, follower)
             case .appendReply: receive(try AppendReply(frame.payload), from: follower)
-            default: log(.warn, "unexpected-frame", [.init("from", follower), .init("type", "\(frame.type)")])
+            default:
+                log(.warn, "unexpected-frame", [.init("from", follower), .init("type", "\(frame.type)")])
+                drop(follower, "a frame of type \(frame.type) has no business here")
             }
         } catch {
             log(.error, "malformed-frame", [.init("type", "\(frame.type)")])
@@ -131,6 +135,7 @@ extension Replica {
             follower.unacknowledgedBytes = 0
             follower.progressAt = moment.instant
             pauseSnapshot(of: &follower)
+            follower.life = hello.life
             follower.resume = hello.resume
             startStream(&follower, from: hello.position)
         }
@@ -363,7 +368,7 @@ extension Replica {
         tickStreams()
         guard let active else { return }
         for (id, follower) in active.followers.sorted(by: { $0.key < $1.key }) {
-            let timeout = peerTimeout
+            let timeout = peerTimeout(id)
             let silence = self.active?.followers[id]?.hearing.silence(longerThan: timeout, at: moment.instant)
             if let silence {
                 drop(id, "silent for \(silence.wholeMilliseconds) ms")
@@ -423,12 +428,22 @@ extension Replica {
         let acknowledged = max(active.commit, active.begin)
         for follower in active.followers.values {
             if case .streaming = follower.phase, follower.heartbeats != nil, follower.durable >= acknowledged,
-                follower.durable > .zero, members[follower.name] != nil
+                follower.durable > .zero, members[follower.name] != nil, isLatestLife(of: follower)
             {
                 wanted.insert(follower.name)
             }
         }
         requestInSync(wanted.sorted())
+    }
+
+    /// Whether what is known of a follower is known of its present start. Its directory may have been exchanged since: the
+    /// switch, which has seen the new start, must not be asked to count what the one before it held.
+    private func isLatestLife(of follower: Follower) -> Bool {
+        #if PLANTED_BUGS
+            if PlantedBug.trustAnyIncarnation.isOn { return true }
+        #endif
+        guard let life = follower.life, let known = record?.incarnations[follower.name] else { return true }
+        return life == known.life
     }
 
     /// The switch has recorded another set.

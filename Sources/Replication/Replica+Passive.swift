@@ -110,7 +110,9 @@ extension Replica {
         let hello = PeerHello(
             channel: isLog ? .log : .heartbeats, name: name, cluster: record.cluster,
             position: isSuspect || isBlank || wantsSnapshot ? .zero : state.position,
-            resume: isLog ? partialSnapshot?.mark : nil)
+            resume: isLog ? partialSnapshot?.mark : nil,
+            // A server of release 0.1 would not read further.
+            life: heartbeats[passive.target.name] == nil ? nil : lineage?.incarnation.life)
         actions.append(.sendToPeer(peer, hello.frame(epoch: passive.target.epoch)))
         if isLog { self.passive?.phase = .joining }
     }
@@ -139,7 +141,9 @@ extension Replica {
             case .append: receive(try Append([UInt8](frame.payload)[...]))
             case .snapshotChunk: receive(snapshotChunk: [UInt8](frame.payload))
             case .stop: finish(.shutdown)
-            default: log(.warn, "unexpected-frame", [.init("type", "\(frame.type)")])
+            default:
+                log(.warn, "unexpected-frame", [.init("from", passive.target.name), .init("type", "\(frame.type)")])
+                linkLost("a frame of type \(frame.type) has no business here")
             }
         } catch {
             log(.error, "malformed-frame", [.init("type", "\(frame.type)")])
@@ -211,6 +215,10 @@ extension Replica {
                 diverged("\(error)")
                 return
             }
+            guard state.position.epoch <= passive?.target.epoch ?? .zero else {
+                diverged("entry \(state.position.index.number) is of an epoch that has not begun")
+                return
+            }
             #if PLANTED_BUGS
                 if let entry = try? LogEntry(decoding: bytes) { removeMore(entry) }
             #endif
@@ -236,6 +244,10 @@ extension Replica {
         do throws(SnapshotError) {
             guard let received = try decoder.append(chunk) else {
                 passive?.phase = .receiving(decoder)
+                return
+            }
+            guard received.position.epoch <= passive?.target.epoch ?? .zero else {
+                linkLost("its snapshot is of an epoch that has not begun")
                 return
             }
             guard received.space.rule == settings.rule else {
@@ -311,7 +323,7 @@ extension Replica {
             dialIfPossible()
             return
         }
-        let timeout = peerTimeout
+        let timeout = peerTimeout(passive.target.name)
         if let silence = self.passive?.hearing.silence(longerThan: timeout, at: moment.instant) {
             linkLost("silent for \(silence.wholeMilliseconds) ms")
             return

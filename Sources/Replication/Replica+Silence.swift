@@ -47,10 +47,33 @@ extension Replica {
         var held: [LogLine] = []
     }
 
-    var peerTimeout: Duration { pace.timeout(atLeast: settings.heartbeatTimeout) }
+    /// How long another server may be silent. Where it looks out for silence differently, the longer time counts: it may
+    /// send as seldom as its settings say.
+    func peerTimeout(_ peer: NodeID) -> Duration {
+        pace.timeout(atLeast: max(settings.heartbeatTimeout, heartbeats[peer]?.timeout ?? .zero))
+    }
 
     /// The proxy is given longer: to lose it is a pause for everyone.
-    var proxyTimeout: Duration { peerTimeout * Timing.proxyTimeouts }
+    var proxyTimeout: Duration { pace.timeout(atLeast: settings.heartbeatTimeout) * Timing.proxyTimeouts }
+
+    /// Holds the others' settings against this server's own, and says once of each that they differ.
+    mutating func noteHeartbeats(of members: [View.Member]) {
+        heartbeats = [:]
+        for member in members where member.name != name {
+            heartbeats[member.name] = member.heartbeats
+            guard let theirs = member.heartbeats, theirs != settings.heartbeats else {
+                differing.remove(member.name)
+                continue
+            }
+            guard differing.insert(member.name).inserted else { continue }
+            log(
+                .warn, "settings-differ",
+                [
+                    .init("server", member.name), .init("theirs", "\(theirs)"), .init("ours", "\(settings.heartbeats)"),
+                    .init("timeout", max(settings.heartbeatTimeout, theirs.timeout)),
+                ])
+        }
+    }
 
     /// A process that was itself stopped or starved must not blame the others for the silence.
     mutating func noteStall() {
@@ -109,7 +132,7 @@ extension Replica {
 
     private mutating func beatProxy(_ sequence: RequestSequence) {
         lastProxyBeat = moment.instant
-        let beat = ProxyHeartbeat(timeout: settings.heartbeatTimeout)
+        let beat = ProxyHeartbeat(timeout: settings.heartbeatTimeout, commit: active?.commit)
         actions.append(.sendToProxy(beat.frame(epoch: active?.epoch ?? .zero, sequence: sequence)))
     }
 

@@ -10,7 +10,8 @@ extension Replica {
         lastProxyBeat = moment.instant
         let register = Register(
             name: name, address: settings.address, rule: settings.rule, activeEpoch: active?.epoch ?? .zero,
-            position: state.position, record: isBlank ? nil : recordThatMayStand, holdsCopy: !isBlank && !isSuspect)
+            position: state.position, record: isBlank ? nil : recordThatMayStand, holdsCopy: !isBlank && !isSuspect,
+            lineage: lineage, heartbeats: settings.heartbeats)
         actions.append(.sendToProxy(register.frame))
     }
 
@@ -35,6 +36,7 @@ extension Replica {
         guard proxy != .down else { return }
         proxy = .down
         members = [:]
+        heartbeats = [:]
         log(.warn, "proxy-lost")
         // Whether the switch has carried out what was asked is told by the next view. Until then an active server counts
         // everybody who was asked for as required; see `Active.required`.
@@ -62,12 +64,22 @@ extension Replica {
             case .stop: finish(.shutdown)
             case .resync: resyncOrdered()
             case .trust: trusted()
-            default: log(.warn, "unexpected-frame", [.init("from", "proxy"), .init("type", "\(frame.type)")])
+            case .refused: strangerAtProxy("it says: \(try Refused(frame.payload).message)")
+            // Whoever sends what only a server sends is no proxy: another server, or this one itself.
+            default: strangerAtProxy("a frame of type \(frame.type) has no business there")
             }
         } catch {
             log(.error, "malformed-frame", [.init("from", "proxy"), .init("type", "\(frame.type)")])
+            proxyLost()
             actions.append(.reconnectToProxy)
         }
+    }
+
+    /// What answers at the proxy's address is not the proxy, or does not speak as one: this connection says nothing.
+    private mutating func strangerAtProxy(_ reason: String) {
+        log(.warn, "unexpected-frame", [.init("from", "proxy"), .init("reason", reason)])
+        proxyLost()
+        actions.append(.reconnectToProxy)
     }
 
     private func reply(_ type: FrameType, to frame: Frame) -> Frame {
@@ -90,6 +102,7 @@ extension Replica {
         proxy = .registered
         members = [:]
         for member in view.members { members[member.name] = member.address }
+        noteHeartbeats(of: view.members)
         // What was asked on an earlier connection has been carried out before the view, or never will be. A proxy that has
         // no record, or an older one, has lost what it did: it tells nothing.
         let tells = view.record.map { !isOutdated($0) } ?? false
@@ -113,6 +126,7 @@ extension Replica {
         switch pending.kind {
         case .takeOver:
             if reply.granted, let record = reply.record, record.active == name, active == nil {
+                guard isPossible(record) else { return }
                 // What it asked for it may not be able to take any more: it asks again when it can.
                 if isFit { becomeActive(record) } else { adopt(record) }
             } else {
@@ -131,13 +145,23 @@ extension Replica {
     /// earlier life's would not have come here.
     private mutating func appointed(_ granted: SwitchRecord) {
         guard granted.active == name, active == nil, isFit, !isBlank, let known = record,
-            granted.cluster == known.cluster, granted.epoch > known.epoch
+            granted.cluster == known.cluster, granted.epoch > known.epoch, isPossible(granted)
         else {
             adopt(granted)
             return
         }
         pendingSwitch = nil
         becomeActive(granted, isPlanned: true)
+    }
+
+    /// Whether the switch can have granted this: entries of a later epoch, or a newer record, are there before no grant.
+    private mutating func isPossible(_ granted: SwitchRecord) -> Bool {
+        guard !isOutdated(granted), granted.epoch >= state.position.epoch else {
+            strangerAtProxy(
+                "it grants epoch \(granted.epoch.number), and this log ends in \(state.position.epoch.number)")
+            return false
+        }
+        return true
     }
 
     private func isOutdated(_ other: SwitchRecord) -> Bool {

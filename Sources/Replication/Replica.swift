@@ -8,17 +8,23 @@ public import WireProtocol
 /// The rules it keeps are those of `specs/0001-system-model.md`; its parts are in the files beside this one: the switch,
 /// the active role, the active server's followers, the passive role.
 public struct Replica {
-    public let settings: ReplicaSettings
+    public internal(set) var settings: ReplicaSettings
     /// The space as this server has it.
     public internal(set) var state: ReplicatedState
     /// The switch's record as this server last saw it.
     public internal(set) var record: SwitchRecord?
     /// This server's own journal holds the log durably up to here.
     public internal(set) var durable: LogIndex
+    /// Which start of which directory this is; nil where nobody counts them.
+    let lineage: Lineage?
 
     var proxy = ProxyLink.down
     /// The registered servers and where they are reached.
     var members: [NodeID: String] = [:]
+    /// How they look out for silence; none of servers of release 0.1.
+    var heartbeats: [NodeID: HeartbeatSettings] = [:]
+    /// Servers of which it was said that their settings differ.
+    var differing: Set<NodeID> = []
     /// A request to the switch that is on its way; one at a time.
     var pendingSwitch: PendingSwitch?
     /// Whom this server has asked the switch to take into the set, and nothing has told yet whether it did. The record
@@ -91,10 +97,12 @@ public struct Replica {
     ///   - state: what snapshot and journal gave; all of it durable.
     ///   - record: the last record it saw; nil where the directory is new.
     ///   - isSuspect: the copy must not serve before it is replaced: see ``DurableCopy``.
+    ///   - lineage: this start, counted durably.
     public init(
         settings: ReplicaSettings, state: ReplicatedState, record: SwitchRecord?, isSuspect: Bool = false,
-        at moment: Moment
+        lineage: Lineage? = nil, at moment: Moment
     ) {
+        self.lineage = lineage
         self.settings = settings
         self.state = state
         self.record = record
@@ -124,6 +132,7 @@ public struct Replica {
         self.moment = moment
         noteStall()
         switch event {
+        case .reachable(let address): settings.address = address
         case .proxyConnected: registerWithProxy()
         case .proxyLost: proxyLost()
         case .proxyFrames(let run):

@@ -1,5 +1,6 @@
 public import TupleCore
 import TupleStore
+import WireProtocol
 
 /// What an operator can set of a server.
 public struct ReplicaSettings: Sendable {
@@ -63,6 +64,8 @@ public struct ReplicaSettings: Sendable {
     /// The least silence that makes a peer count as lost; see ``ArrivalPace``.
     var heartbeatTimeout: Duration { heartbeatInterval * heartbeatMisses }
 
+    /// The same as others are told it.
+    var heartbeats: HeartbeatSettings { HeartbeatSettings(interval: heartbeatInterval, misses: heartbeatMisses) }
     var streamSizes: StreamSizes {
         StreamSizes(slice: searchSliceWork, direct: directAnswerBytes, chunk: answerChunkBytes)
     }

@@ -431,9 +431,10 @@ package final class ServerJournal {
         cursor.stop(at: position.index)
         let (storage, start) = (storage, cursor)
         let rule = ruleOfEmptyState
+        let tail = writer.cursor(after: position)
         process.perform(
             .bulk,
-            { () -> (ReplicatedState, ResetResult)? in
+            { () -> (ReplicatedState, ResetResult, CutTail.Outcome?)? in
                 var cursor = start
                 do throws(JournalError) {
                     var state = ReplicatedState(rule: rule)
@@ -443,15 +444,17 @@ package final class ServerJournal {
                     }
                     _ = try DurableCopy.apply(&cursor, to: &state)
                     guard state.position == position else { return nil }
-                    return (state, truncation.perform())
+                    let kept = tail.map { CutTail.keep($0, in: storage) }
+                    return (state, truncation.perform(), kept)
                 } catch { return nil }
             }
         ) { [weak self] result in
             guard let self else { return }
-            guard let (state, truncated) = result else {
+            guard let (state, truncated, kept) = result else {
                 self.endRewind(nil)
                 return
             }
+            if let kept { self.onWarning?("tail-cut", "\(kept)") }
             do throws(JournalError) {
                 let removal = try self.writer.completeTruncation(truncated)
                 self.remove(removal)

@@ -15,13 +15,19 @@ extension Router {
         let known = servers.values.compactMap(\.record)
         // Of the same version the smallest set was the switch's own: an active server may bring a wider one, with those
         // that it has asked for. Nobody knows whether the switch took them in, so they are waited for, but need not count.
-        let newest = known.max { ($0.version, $1.inSync.count) < ($1.version, $0.inSync.count) }
+        // A server of release 0.1 brings it without incarnations.
+        let newest = known.max {
+            ($0.version, $1.inSync.count, $0.incarnations.count) < ($1.version, $0.inSync.count, $1.incarnations.count)
+        }
         guard let newest else { return nil }
         // A server with a new data directory knows of no change: it does not count.
         let present = Set(servers.values.filter { $0.record?.cluster == newest.cluster }.compactMap(\.name))
         let equals = known.filter { $0.cluster == newest.cluster && $0.version == newest.version }
         return Knowledge(newest: newest, missing: Set(equals.flatMap(\.inSync)).subtracting(present).sorted())
     }
+
+    /// The cluster of the newest record that servers bring.
+    var newestKnownCluster: ClusterID? { knowledge?.newest.cluster }
 
     /// The newest record that a server has seen counts once every server of its in-sync set is here: each later change of
     /// the switch would be known to at least one of them.
@@ -43,7 +49,13 @@ extension Router {
             return
         }
         isRebuilding = false
-        change(to: newest)
+        var judged = newest
+        for link in servers.keys.sorted() {
+            guard servers[link]?.holdsCopy == true, let reason = contradiction(link, newest) else { continue }
+            judge(stale: link, reason, &judged)
+        }
+        if judged != newest, !newest.isExhausted { judged.version += 1 }
+        change(to: judged)
         log(.alert, "switch-record-rebuilt", [.init("epoch", newest.epoch.number), .init("active", newest.active)])
     }
 
@@ -70,11 +82,16 @@ extension Router {
             return "\(wanted) is not registered"
         }
         guard server.record?.cluster == newest.cluster else { return "\(wanted) has no data of this cluster" }
+        guard max(newest.epoch.number, newest.version) <= Limits.maximumNumber - Router.leap else {
+            return "the record's epochs or versions are used up"
+        }
         let decided = SwitchRecord(
             cluster: newest.cluster, epoch: Epoch(newest.epoch.number + Router.leap),
             version: newest.version + Router.leap, active: wanted, inSync: [wanted], rule: newest.rule)
         isRebuilding = false
         if route != nil { routeLost(isLoss: false) }
+        servers[link]?.isStale = false
+        acknowledged = nil
         change(to: decided)
         log(
             .alert, "switchover",
@@ -82,7 +99,7 @@ extension Router {
                 .init("server", wanted), .init("from", newest.active), .init("epoch", decided.epoch.number),
                 .init("dataLossAccepted", true),
             ])
-        if !server.isEligible { act(.sendToServer(link, Frame(Header(.trust)))) }
+        if !server.holdsCopy { act(.sendToServer(link, Frame(Header(.trust)))) }
         broadcast()
         return nil
     }

@@ -12,9 +12,18 @@ struct Server: Sendable {
     var record: SwitchRecord?
     /// The epoch in which it said that it is active; zero where it is not.
     var activeEpoch = Epoch.zero
-    /// Whether its copy may be promoted: it was not new when it registered, or it has said on this very connection that
-    /// it holds the space by now.
-    var isEligible = false
+    /// Where its log ended when it registered.
+    var position = LogPosition.zero
+    /// Which start of which directory it is; nil of release 0.1, which must not be sent what it cannot read.
+    var lineage: Lineage?
+    var heartbeats: HeartbeatSettings?
+    /// Whether it holds the space: it was not new when it registered, or it has said on this very connection that it does
+    /// by now.
+    var holdsCopy = false
+    /// It is a member of the in-sync set, and brought less than it was known to hold.
+    var isStale = false
+    /// Whether it may be promoted, or taken into the in-sync set.
+    var isEligible: Bool { holdsCopy && !isStale }
     /// When something came from it last.
     var lastHeard: Instant
     /// The silence that makes it suspect, at the least; nil until it has sent a heartbeat.
@@ -59,7 +68,7 @@ extension Router {
         case .takeOver, .changeInSync: switchRequest(frame, from: link)
         case .probeReply: probeReply(frame, from: link)
         case .statusReply: statusReply(frame, from: link)
-        case .holding: servers[link]?.isEligible = true
+        case .holding: servers[link]?.holdsCopy = true
         case .shutdown: activeIsGoing(link)
         default:
             drop(link, "it sent a frame of type \(frame.type)")
@@ -88,6 +97,7 @@ extension Router {
             return
         }
         servers[link]?.heartbeatTimeout = beat.timeout
+        if link == route, let commit = beat.commit { noteAcknowledged(commit, in: frame.header.epoch) }
         let reply = Header(.proxyHeartbeatReply, sequence: frame.header.sequence, epoch: record?.epoch ?? .zero)
         act(.sendToServer(link, Frame(reply)))
     }
@@ -121,15 +131,18 @@ extension Router {
     // MARK: Registration
 
     private mutating func register(_ frame: Frame, _ link: ServerLink) {
-        guard frame.type == .register, let register = try? Register(frame.payload) else {
+        guard frame.type == .register else {
             drop(link, "its first frame was no registration")
             return
         }
+        let register: Register
+        do throws(DecodingError) { register = try Register(frame.payload) } catch {
+            let words = "its registration cannot be read (\(error)): a later release wrote it, or it is damaged"
+            refuse(link, "?", RegisterRefused(isFinal: true, message: words))
+            return
+        }
         if let refusal = refusal(of: register, link) {
-            log(.warn, "register-refused", [.init("server", register.name), .init("reason", refusal.message)])
-            act(.sendToServer(link, refusal.frame))
-            act(.closeServer(link))
-            servers[link] = nil
+            refuse(link, register.name.name, refusal)
             return
         }
         servers[link]?.name = register.name
@@ -138,7 +151,10 @@ extension Router {
         servers[link]?.record = register.record
         servers[link]?.activeEpoch = register.activeEpoch
         if register.record != nil, register.name == unconfirmedFounder { unconfirmedFounder = nil }
-        servers[link]?.isEligible = register.holdsCopy || register.name == unconfirmedFounder
+        servers[link]?.holdsCopy = register.holdsCopy || register.name == unconfirmedFounder
+        servers[link]?.position = register.position
+        servers[link]?.lineage = register.lineage
+        servers[link]?.heartbeats = register.heartbeats
         log(
             .info, "server-registered",
             [
@@ -146,9 +162,9 @@ extension Router {
                 .init("index", register.position.index.number),
             ])
         #if PLANTED_BUGS
-            if PlantedBug.promoteEmptyCopies.isOn { servers[link]?.isEligible = true }
+            if PlantedBug.promoteEmptyCopies.isOn { servers[link]?.holdsCopy = true }
         #endif
-        reconcile(register)
+        reconcile(register, link)
         let returned = route == nil ? linkOfPresentActive : nil
         // It was active all the time; only the connection, this proxy, or its record was away.
         if let returned { routeEstablished(returned) }
@@ -156,11 +172,21 @@ extension Router {
         if returned != nil { replay() }
     }
 
+    private mutating func refuse(_ link: ServerLink, _ name: String, _ refusal: RegisterRefused) {
+        log(.warn, "register-refused", [.init("server", name), .init("reason", refusal.message)])
+        act(.sendToServer(link, refusal.frame))
+        act(.closeServer(link))
+        servers[link] = nil
+    }
+
     /// The server that the record names, where it registered as active in that very epoch. It may have done so before the
     /// record was rebuilt.
     private var linkOfPresentActive: ServerLink? {
         guard let record else { return nil }
-        return servers.first { $0.value.name == record.active && $0.value.activeEpoch == record.epoch }?.key
+        let isPresent = { (server: Server) in
+            server.name == record.active && server.activeEpoch == record.epoch && !server.isStale
+        }
+        return servers.first { isPresent($0.value) }?.key
     }
 
     private mutating func refusal(of register: Register, _ link: ServerLink) -> RegisterRefused? {
@@ -173,14 +199,17 @@ extension Router {
             return RegisterRefused(
                 isFinal: false, message: "a server named \(register.name) is connected already; names must differ")
         }
-        guard let record else { return nil }
-        if let theirs = register.record, theirs.cluster != record.cluster {
+        if let complaint = RegisteredAddress.complaint(of: register.address) {
+            return RegisterRefused(isFinal: true, message: complaint)
+        }
+        if let theirs = register.record, let ours = clusterOfRecord, theirs.cluster != ours {
             return RegisterRefused(
                 isFinal: true,
                 message:
-                    "its data belong to cluster \(theirs.cluster.number), this proxy to \(record.cluster.number): give it an empty --data directory, or the right --proxy"
+                    "its data belong to cluster \(theirs.cluster.number), this proxy to \(ours.number): give it an empty --data directory, or the right --proxy"
             )
         }
+        guard let record else { return nil }
         if register.rule != record.rule {
             return RegisterRefused(
                 isFinal: true,
@@ -191,41 +220,24 @@ extension Router {
         return nil
     }
 
-    /// Holds the record against the one that a server brought.
-    private mutating func reconcile(_ register: Register) {
-        if let theirs = register.record, theirs.version > record?.version ?? 0 {
-            if !isRebuilding {
-                log(
-                    .alert, "switch-record-lost",
-                    [.init("server", register.name), .init("version", theirs.version)])
-            }
-            isRebuilding = true
-            record = nil
-        }
-        if isRebuilding { rebuild(after: register) }
-        guard var record, !register.holdsCopy, register.name != unconfirmedFounder,
-            record.inSync.contains(register.name)
-        else { return }
-        #if PLANTED_BUGS
-            if PlantedBug.promoteEmptyCopies.isOn { return }
-        #endif
-        // Its data directory is new, or damaged: it does not hold what it is recorded to hold.
-        log(.alert, "copy-lost", [.init("server", register.name)])
-        guard register.name != record.active else { return }
-        record.inSync.removeAll { $0 == register.name }
-        record.version += 1
-        change(to: record)
-    }
-
     /// Everybody is told the record and who is here.
     mutating func broadcast() {
         let members = servers.values.compactMap { server in
-            server.name.map { View.Member(name: $0, address: server.address) }
+            server.name.map { View.Member(name: $0, address: server.address, heartbeats: server.heartbeats) }
         }
-        let view = View(record: record, members: members.sorted { $0.name < $1.name })
+        var view = View(record: record, members: members.sorted { $0.name < $1.name })
+        let frame = view.frame
+        view.record = record?.withoutIncarnations
+        for number in view.members.indices { view.members[number].heartbeats = nil }
+        let plain = view.frame
         for (link, server) in servers.sorted(by: { $0.key < $1.key }) where server.name != nil {
-            act(.sendToServer(link, view.frame))
+            act(.sendToServer(link, server.lineage == nil ? plain : frame))
         }
+    }
+
+    /// The record as a server can read it.
+    func record(for link: ServerLink) -> SwitchRecord? {
+        servers[link]?.lineage == nil ? record?.withoutIncarnations : record
     }
 
     // MARK: The route

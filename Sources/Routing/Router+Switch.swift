@@ -15,7 +15,14 @@ struct Probe: Sendable {
 
 /// The switch: a record changed by compare-and-swap, durable before it counts.
 extension Router {
-    mutating func change(to newer: SwitchRecord) {
+    mutating func change(to changed: SwitchRecord) {
+        // Who is not in the set is not held against it.
+        for (link, server) in servers {
+            guard server.isStale, let name = server.name, !changed.inSync.contains(name) else { continue }
+            servers[link]?.isStale = false
+        }
+        let newer = withIncarnations(changed)
+        knownCluster = newer.cluster
         #if PLANTED_BUGS
             if PlantedBug.forgetTheRecord.isOn, record != nil {
                 record = newer
@@ -40,7 +47,7 @@ extension Router {
     }
 
     private mutating func reply(_ link: ServerLink, _ sequence: RequestSequence, refused message: String) {
-        let reply = SwitchReply(granted: false, record: record, message: message)
+        let reply = SwitchReply(granted: false, record: record(for: link), message: message)
         act(.sendToServer(link, reply.frame(sequence: sequence)))
     }
 
@@ -70,6 +77,10 @@ extension Router {
             reply(link, sequence, refused: "\(name) does not hold every acknowledged write")
             return
         }
+        guard !record.isExhausted else {
+            reply(link, sequence, refused: Router.exhausted)
+            return
+        }
         guard let route, route != link else {
             grant(link, sequence, name, reason)
             return
@@ -86,6 +97,8 @@ extension Router {
         let deadline = deadline(of: asked)
         probe?.deadline = deadline
     }
+
+    private static let exhausted = "the record's epochs or versions are used up"
 
     private mutating func ask(_ link: ServerLink, _ epoch: Epoch) {
         let question = nextSequence()
@@ -185,9 +198,11 @@ extension Router {
     private static let unasked = RequestSequence(0)
 
     private mutating func install(_ record: SwitchRecord, _ link: ServerLink, _ sequence: RequestSequence) {
+        // Before the record is made: it names the incarnations of those who may be promoted.
+        servers[link]?.holdsCopy = true
+        servers[link]?.isStale = false
         change(to: record)
-        servers[link]?.isEligible = true
-        let reply = SwitchReply(granted: true, record: record)
+        let reply = SwitchReply(granted: true, record: self.record(for: link))
         act(.sendToServer(link, reply.frame(sequence: sequence)))
         routeEstablished(link)
         replay()
@@ -240,6 +255,10 @@ extension Router {
             reply(link, sequence, refused: "only the active server of the present epoch may change the in-sync set")
             return
         }
+        guard !record.isExhausted, inSync.count <= Limits.maximumMembers else {
+            reply(link, sequence, refused: record.isExhausted ? Router.exhausted : "the set has too many members")
+            return
+        }
         guard version == record.version else {
             reply(link, sequence, refused: "the record has changed since (version \(record.version))")
             return
@@ -264,7 +283,8 @@ extension Router {
             .info, "insync",
             [.init("epoch", record.epoch.number), .init("servers", inSync.map(\.name).joined(separator: ","))])
         act(
-            .sendToServer(link, SwitchReply(granted: true, record: record).frame(sequence: sequence)))
+            .sendToServer(
+                link, SwitchReply(granted: true, record: self.record(for: link)).frame(sequence: sequence)))
         broadcast()
     }
 
@@ -275,6 +295,7 @@ extension Router {
         guard shutdown == nil else { return "the service is shutting down" }
         guard !isRebuilding else { return decideRebuilding(for: wanted, acceptDataLoss: acceptDataLoss) }
         guard let record else { return "there is no cluster yet" }
+        guard !record.isExhausted else { return Router.exhausted }
         let candidates = servers.filter { _, server in
             guard let name = server.name, name != record.active || route == nil else { return false }
             return wanted.map { $0 == name } ?? record.inSync.contains(name)
@@ -287,7 +308,7 @@ extension Router {
         guard isSafe || acceptDataLoss else {
             return "\(target) may lack acknowledged writes; --accept-data-loss promotes it nevertheless"
         }
-        guard isSafe || server.record != nil || server.isEligible else {
+        guard isSafe || server.record != nil || server.holdsCopy else {
             return "\(target) has no data of this cluster"
         }
         // The old active server holds every acknowledged write too, if it is there: should the new one be lost at once, it
@@ -302,7 +323,8 @@ extension Router {
                 .init("server", target), .init("from", record.active), .init("epoch", changed.epoch.number),
                 .init("dataLossAccepted", !isSafe),
             ])
-        if !server.isEligible { act(.sendToServer(link, Frame(Header(.trust)))) }
+        if !server.holdsCopy { act(.sendToServer(link, Frame(Header(.trust)))) }
+        if !isSafe { acknowledged = nil }
         routeLost(isLoss: false)
         install(changed, link, Router.unasked)
         return nil

@@ -23,6 +23,10 @@ public struct Router: Sendable {
     /// Records that servers brought while this proxy has none: what it is rebuilt from.
     var isRebuilding = false
     var statusQuestions = StatusQuestions()
+    /// The cluster of the last record, also while that is rebuilt.
+    var knownCluster: ClusterID?
+    /// Every member of the in-sync set held the log up to here when the active server said so; nil where that is not known.
+    var acknowledged: LogPosition?
     var shutdown: Shutdown?
 
     /// All clients, in any order: what is to be done with each goes down it, a part a turn.
@@ -94,6 +98,7 @@ public struct Router: Sendable {
     public init(settings: RouterSettings, record: SwitchRecord?, at now: Instant) {
         self.settings = settings
         self.record = record
+        knownCluster = record?.cluster
         self.now = now
         awakeSince = now
         lastTick = now
@@ -165,6 +170,7 @@ public struct Router: Sendable {
         guard let record else {
             return isRebuilding ? rebuildingReason : "no server has registered yet"
         }
+        if let stale = staleReason(record) { return stale }
         let present = Set(servers.values.compactMap(\.name))
         let missing = record.inSync.filter { !present.contains($0) }
         return missing.count == record.inSync.count

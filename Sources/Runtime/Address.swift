@@ -48,6 +48,20 @@ package struct Address: Hashable, Sendable, CustomStringConvertible {
 
     package var description: String { host.utf8.contains(UInt8(ascii: ":")) ? "[\(host)]:\(port)" : "\(host):\(port)" }
 
+    /// Whether it stands for all addresses of a machine.
+    var isWildcard: Bool {
+        let zeros: Set<UInt8> = [UInt8(ascii: "0"), UInt8(ascii: ":"), UInt8(ascii: ".")]
+        return host.utf8.allSatisfy { zeros.contains($0) }
+    }
+
+    /// Where others reach a listener on all addresses, given that this is one end of a connection of the same machine; nil
+    /// where they cannot, or only from the same network segment.
+    func reachable(listening wildcard: Address) -> Address? {
+        let isIPv6 = host.utf8.contains(UInt8(ascii: ":"))
+        if isIPv6, !wildcard.host.utf8.contains(UInt8(ascii: ":")) || host.lowercased().hasPrefix("fe80") { return nil }
+        return isWildcard ? nil : Address(host: host, port: wildcard.port)
+    }
+
     private static func isHostByte(_ byte: UInt8) -> Bool {
         switch byte {
         case UInt8(ascii: "a")...UInt8(ascii: "z"), UInt8(ascii: "A")...UInt8(ascii: "Z"): true

@@ -1,5 +1,6 @@
 import CLibUV
 import Glibc
+import TupleCore
 
 /// A TCP connection on a loop, made by a `Listener` or by `connect`. It keeps itself alive while it is open; `onClose`
 /// is called exactly once, always from the loop and never from inside a call to the connection, after which all
@@ -40,8 +41,13 @@ package final class Connection: LoopHandle {
     // Connecting: the addresses still to be tried.
     private var target = Address(host: "", port: 0)
     private var candidates: ArraySlice<SocketAddress> = []
-    private var lastConnectStatus: Int32 = 0
+    private var attempted = Address(host: "", port: 0)
+    /// What became of the addresses that were tried, in words.
+    private var failures: [String] = []
     private var deadline: Timer?
+    /// When the attempt at the present address is given up for the next one.
+    private var attemptDeadline: Timer?
+    private var givesUpAt = Instant(nanoseconds: 0)
 
     // Outgoing: `outgoing[sent...]` has not been given to libuv. What the kernel does not take at once waits as a small
     // piece in `inFlight`, whose one purpose is to learn when the socket is writable again.
@@ -90,7 +96,8 @@ package final class Connection: LoopHandle {
 
     // MARK: Connecting
 
-    /// Connects; each address that the name resolves to is tried in turn. Ends in `onConnected` or in `onClose`.
+    /// Connects; each address that the name resolves to is tried in turn, and has its share of the time that is left. Ends in
+    /// `onConnected` or in `onClose`.
     ///
     /// - Parameter timeout: for everything together, name resolution included.
     /// - Precondition: called once, on a connection made with `init(on:)`.
@@ -100,8 +107,9 @@ package final class Connection: LoopHandle {
         target = address
         let deadline = Timer(on: loop) { [weak self] in
             guard let self else { return }
-            self.close(because: .connectTimedOut(self.target, after: timeout))
+            self.close(because: self.timedOut(after: timeout))
         }
+        givesUpAt = loop.now.advanced(by: timeout)
         deadline.schedule(after: timeout)
         self.deadline = deadline
         address.resolve(on: loop) { result in
@@ -118,16 +126,18 @@ package final class Connection: LoopHandle {
 
     private func connectToNext() {
         guard let candidate = candidates.popFirst() else {
-            close(because: .connectFailed(target, SystemError.reason(lastConnectStatus)))
+            close(because: .connectFailed(target, failures.joined(separator: "; ")))
             return
         }
+        attempted = candidate.address
         state = .connecting
         let status = openHandle()
         guard status == 0, let tcp else {
-            lastConnectStatus = status
+            failed(SystemError.reason(status))
             state = .resolving
             return connectToNext()
         }
+        giveShare(of: candidates.count + 1)
         let request = UnsafeMutablePointer<uv_connect_t>.allocate(capacity: 1)
         let started = candidate.withPointer { address in
             uv_tcp_connect(request, tcp, address) { request, status in
@@ -146,7 +156,13 @@ package final class Connection: LoopHandle {
     private func connectEnded(_ handle: UnsafeMutablePointer<uv_stream_t>, _ status: Int32) {
         guard state == .connecting, let tcp, tcp.asStream == handle else { return }
         guard status == 0 else { return abandonAttempt(status) }
+        // A port of this machine that nobody listens on yet may be the very one that the kernel has given to this end: then
+        // the two ends are one, and all that is said comes back.
+        if let local, local == peer {
+            return abandonAttempt(because: "it is this very connection: nobody listens there")
+        }
         deadline = nil
+        attemptDeadline = nil
         candidates = []
         state = .open
         uv_tcp_nodelay(tcp, 1)
@@ -154,11 +170,38 @@ package final class Connection: LoopHandle {
         startReading()
     }
 
-    private func abandonAttempt(_ status: Int32) {
-        lastConnectStatus = status
+    private func abandonAttempt(_ status: Int32) { abandonAttempt(because: SystemError.reason(status)) }
+
+    private func abandonAttempt(because reason: String) {
+        failed(reason)
+        attemptDeadline = nil
         closeHandle()
         state = .resolving
         connectToNext()
+    }
+
+    private func failed(_ reason: String) {
+        // Of a numeric address the target says enough.
+        let isTarget = attempted.host == target.host
+        failures.append(isTarget ? reason : "\(attempted): \(reason)")
+    }
+
+    /// An address that does not answer must not take the time of those after it; the last one has all that is left.
+    private func giveShare(of count: Int) {
+        guard count > 1 else { return }
+        let share = givesUpAt.duration(since: loop.now) / count
+        let timer = Timer(on: loop) { [weak self] in
+            guard let self, self.state == .connecting else { return }
+            self.abandonAttempt(because: "no answer within \(share.unitText)")
+        }
+        timer.schedule(after: max(.milliseconds(1), share))
+        attemptDeadline = timer
+    }
+
+    private func timedOut(after timeout: Duration) -> CloseReason {
+        guard !failures.isEmpty else { return .connectTimedOut(target, after: timeout) }
+        failed("no answer in time")
+        return .connectFailed(target, failures.joined(separator: "; "))
     }
 
     // MARK: Accepting
@@ -492,6 +535,7 @@ package final class Connection: LoopHandle {
             closeHandle()
         }
         deadline = nil
+        attemptDeadline = nil
     }
 
     /// libuv is done with a handle: that of an abandoned attempt to connect, or the last one.

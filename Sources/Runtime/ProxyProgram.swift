@@ -1,5 +1,6 @@
 import Glibc
 import Journal
+import struct Replication.DurableCopy
 import Routing
 import TupleCore
 import WireProtocol
@@ -115,7 +116,7 @@ final class ProxyProcess {
                 try storage.lock()
             } catch { throw .storage(error) }
             record = try DurableRecord(storage: storage, name: "switch")
-            known = try ProxyProcess.decode(record.payload)
+            known = try DurableCopy.switchRecord(in: record)
         } catch { throw StartFailure(description: "--data \(values.text("data")): \(error)") }
         router = Router(
             settings: RouterSettings(
@@ -132,14 +133,6 @@ final class ProxyProcess {
             lanes.onEvent = { [unowned self] in self.happened($0, at: $1) }
             self.lanes = lanes
         } catch { throw StartFailure(description: "--threads: \(error)") }
-    }
-
-    private static func decode(_ payload: [UInt8]?) throws(JournalError) -> SwitchRecord? {
-        guard let payload else { return nil }
-        var reader = ByteReader(payload)
-        do throws(DecodingError) { return try reader.record() } catch {
-            throw .corrupt(Finding(.badDurableRecord, file: "switch.record", offset: 0))
-        }
     }
 
     private func listen(_ values: OptionValues) throws(StartFailure) {
@@ -243,9 +236,7 @@ final class ProxyProcess {
 
     /// The record counts only once it is durable: without that the proxy must not go on.
     private func persist(_ newer: SwitchRecord) {
-        var writer = ByteWriter()
-        writer.record(newer)
-        do throws(JournalError) { try record.write(writer.bytes) } catch {
+        do throws(JournalError) { try DurableCopy.write(newer, to: &record) } catch {
             logger.log(.alert, "disk", [("data", data), ("reason", "\(error)")])
             exit(1)
         }

@@ -65,7 +65,7 @@ final class ServerProcess {
         )
         replica = Replica(
             settings: settings, state: copy.state, record: copy.record, isSuspect: copy.isSuspect,
-            at: Moment(instant: loop.now, wallMilliseconds: loop.wallClockMilliseconds()))
+            lineage: copy.lineage, at: Moment(instant: loop.now, wallMilliseconds: loop.wallClockMilliseconds()))
         accept = { [unowned self] in self.accepted($0) }
         listener.onError = { [unowned self] in self.logger.log(.warning, "accept-failed", [("reason", $0)]) }
         if options.spawnsPassive {
@@ -193,10 +193,27 @@ final class ServerProcess {
         }
         connection.onConnected = { [unowned self, unowned connection] in
             connection.enableKeepalive(after: ServerProcess.keepalive)
+            guard self.knowsItsAddress(by: connection) else { return }
             self.happened(.proxyConnected)
         }
         proxy = frames
         connection.connect(to: options.proxy, timeout: ServerProcess.connectTimeout)
+    }
+
+    /// A server that listens on all addresses of its machine is reached at the one that it reaches the proxy from.
+    ///
+    /// - Returns: false where that cannot be: the server ends.
+    private func knowsItsAddress(by connection: Connection) -> Bool {
+        guard options.advertise == nil, let listener, listener.address.isWildcard else { return true }
+        guard let local = connection.local, let address = local.reachable(listening: listener.address) else {
+            end(
+                .failed(
+                    "--listen \(listener.address) does not say where other servers reach this one, nor does the connection to the proxy: say it with --advertise HOST:PORT"
+                ))
+            return false
+        }
+        happened(.reachable(at: "\(address)"))
+        return true
     }
 
     private func accepted(_ connection: Connection) {

@@ -40,9 +40,12 @@ package enum ServerProgram {
         } catch {
             Daemon.fail(ServerOptions.program, "--data \(options.data): \(error)")
         }
+        let life: UInt64
+        do throws(SystemError) { life = try randomUInt64() } catch { Daemon.fail(ServerOptions.program, "\(error)") }
         do throws(JournalError) {
             copy = try DurableCopy.open(
-                storage: storage, rule: options.rule, settings: JournalSettings(syncPolicy: options.sync))
+                storage: storage, rule: options.rule, settings: JournalSettings(syncPolicy: options.sync),
+                start: DirectoryStart(name: options.name, life: life))
         } catch {
             Daemon.fail(ServerOptions.program, "--data \(options.data): \(error)")
         }

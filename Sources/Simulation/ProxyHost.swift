@@ -1,4 +1,5 @@
 package import Journal
+import struct Replication.DurableCopy
 package import Routing
 package import TupleCore
 import WireProtocol
@@ -61,13 +62,7 @@ package final class ProxyHost {
         do throws(JournalError) {
             do throws(StorageError) { try storage.lock() } catch { throw .storage(error) }
             let record = try DurableRecord(storage: storage, name: "switch")
-            var known: SwitchRecord?
-            if let payload = record.payload {
-                var reader = ByteReader(payload)
-                do throws(DecodingError) { known = try reader.record() } catch {
-                    throw .corrupt(Finding(.badDurableRecord, file: "switch.record", offset: 0))
-                }
-            }
+            let known = try DurableCopy.switchRecord(in: record)
             self.record = record
             world.watch.switchRecovered(known, durable)
             durable = known
@@ -250,10 +245,10 @@ package final class ProxyHost {
     }
 
     private func persist(_ newer: SwitchRecord) {
-        var writer = ByteWriter()
-        writer.record(newer)
         do throws(JournalError) {
-            try record?.write(writer.bytes)
+            guard var file = record else { return }
+            defer { record = file }
+            try DurableCopy.write(newer, to: &file)
             world.watch.switched(to: newer, from: durable)
             durable = newer
             world.tell("  the switch is \(newer.story)")

@@ -19,6 +19,7 @@ package final class ServerHost {
     private var journal: ServerJournal?
     /// Counts the processes, so that what was meant for an earlier one is known.
     private(set) var life = 0
+    private var starts: UInt64 = 0
     var standstill = Standstill()
     /// Without power nobody answers, not even to refuse.
     package private(set) var isOff = false
@@ -114,7 +115,8 @@ package final class ServerHost {
                 storage: storage, rule: settings.rule,
                 settings: JournalSettings(
                     segmentBytes: diskSettings.segmentBytes, retainedLogBytes: diskSettings.retainedLogBytes,
-                    syncPolicy: .always))
+                    syncPolicy: .always),
+                start: DirectoryStart(name: settings.name, life: nextLife()))
             guard !storage.hasDied else { return died() }
             tell(copy)
             durable = copy.state.position
@@ -127,7 +129,8 @@ package final class ServerHost {
             connect(journal)
             self.journal = journal
             replica = Replica(
-                settings: settings, state: copy.state, record: copy.record, isSuspect: copy.isSuspect, at: moment)
+                settings: settings, state: copy.state, record: copy.record, isSuspect: copy.isSuspect,
+                lineage: copy.lineage, at: moment)
         } catch {
             guard !storage.hasDied else { return died() }
             world.tell("\(machine) does not start: \(error)")
@@ -139,6 +142,13 @@ package final class ServerHost {
         world.tell("\(machine) starts at \(replica?.state.position.index.number ?? 0)")
         scheduleTick()
         connectToProxy()
+    }
+
+    /// Differs from those of all servers' starts.
+    private func nextLife() -> UInt64 {
+        starts += 1
+        guard case .server(let number) = place else { preconditionFailure("a server has a server's place") }
+        return UInt64(number + 1) << 32 | starts
     }
 
     /// Says what recovery met, and holds it against what is known of the disk.

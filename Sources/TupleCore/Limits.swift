@@ -2,6 +2,11 @@
 public enum Limits {
     /// A server's name.
     public static let maximumNodeNameBytes = 64
+    /// Servers that the switch's record names.
+    public static let maximumMembers = 64
+    /// Epochs, versions, log indexes and counts that are taken from a disk or a connection: one that is larger is refused,
+    /// so that adding to one never overflows.
+    public static let maximumNumber: UInt64 = 1 << 62
     /// One element of a tuple.
     public static let maximumElementBytes = 65_535
     /// A tuple in its packed form (elements, separators and boundary table).

@@ -58,6 +58,12 @@
         case forgetOnPassive = "forget-on-passive"
         /// G12: an empty copy counts as one that holds the space.
         case promoteEmptyCopies = "promote-empty-copies"
+        /// G12: a member that stands on an older copy of its directory, or on another one, counts as what it was.
+        case trustAnyIncarnation = "trust-any-incarnation"
+        /// G12: a start is not counted on disk before the server registers.
+        case countStartsLate = "count-starts-late"
+        /// G12: a server starts on another one's directory.
+        case directoryWithoutName = "directory-without-name"
 
         /// The one that is planted. A test build sets it before anything runs, and runs on one thread.
         nonisolated(unsafe) public static var planted: PlantedBug?

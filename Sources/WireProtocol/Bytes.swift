@@ -166,7 +166,17 @@ public struct ByteReader: Sendable {
     }
 
     public mutating func position() throws(DecodingError) -> LogPosition {
-        LogPosition(epoch: Epoch(try fixed64()), index: LogIndex(try fixed64()))
+        let epoch = try number("epoch")
+        return LogPosition(epoch: Epoch(epoch), index: LogIndex(try number("index")))
+    }
+
+    /// A number that something is added to: at most ``Limits/maximumNumber``.
+    ///
+    /// - Parameter field: what it is, for the error.
+    public mutating func number(_ field: DecodingError.StaticText) throws(DecodingError) -> UInt64 {
+        let value: UInt64 = try fixed()
+        guard value <= Limits.maximumNumber else { throw .invalid(field) }
+        return value
     }
 
     /// A tuple as ``ByteWriter/tuple(_:)-(Tuple)`` writes it.

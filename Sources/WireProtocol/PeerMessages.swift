@@ -21,6 +21,9 @@ public struct PeerHello: Hashable, Sendable {
     public var position: LogPosition
     /// What it has of a snapshot that broke off.
     public var resume: SnapshotMark?
+    /// The start that says so, as ``Incarnation/life``; nil where it is not told.
+    public var life: UInt64?
+    private static let lifeTag: UInt64 = 1
 
     /// What the connection is for. Bulk data never delays a heartbeat, because heartbeats have a connection of their own.
     public enum Channel: UInt8, Sendable {
@@ -29,8 +32,10 @@ public struct PeerHello: Hashable, Sendable {
     }
 
     public init(
-        channel: Channel, name: NodeID, cluster: ClusterID, position: LogPosition, resume: SnapshotMark? = nil
+        channel: Channel, name: NodeID, cluster: ClusterID, position: LogPosition, resume: SnapshotMark? = nil,
+        life: UInt64? = nil
     ) {
+        self.life = life
         self.resume = resume
         self.channel = channel
         self.name = name
@@ -50,6 +55,13 @@ public struct PeerHello: Hashable, Sendable {
             writer.position(resume.position)
             writer.run(resume.key)
         }
+        if let life {
+            var field = ByteWriter()
+            field.fixed64(life)
+            var extensions = Extensions()
+            extensions.set(Self.lifeTag, field.bytes)
+            writer.extensions(extensions)
+        }
         return Frame(Header(.peerHello, epoch: epoch), payload: writer.bytes)
     }
 
@@ -62,6 +74,11 @@ public struct PeerHello: Hashable, Sendable {
         position = try reader.position()
         if try reader.flag() {
             resume = SnapshotMark(position: try reader.position(), key: [UInt8](try reader.run()))
+        }
+        if let field = try reader.extensions()[Self.lifeTag] {
+            var field = ByteReader(field)
+            life = try field.fixed64()
+            try field.end()
         }
         try reader.end()
     }

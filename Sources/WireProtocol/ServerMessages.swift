@@ -1,56 +1,17 @@
 public import TupleCore
 
-extension ByteWriter {
-    public mutating func record(_ record: SwitchRecord) {
-        fixed64(record.cluster.number)
-        fixed64(record.epoch.number)
-        fixed64(record.version)
-        node(record.active)
-        length(record.inSync.count)
-        for name in record.inSync { node(name) }
-        byte(record.rule.rawValue)
-    }
-
-    public mutating func optionalRecord(_ record: SwitchRecord?) {
-        flag(record != nil)
-        if let record { self.record(record) }
-    }
-}
-
-extension ByteReader {
-    public mutating func nodes() throws(DecodingError) -> [NodeID] {
-        var nodes: [NodeID] = []
-        for _ in 0..<(try count(ofAtLeast: 2)) { nodes.append(try node()) }
-        return nodes
-    }
-
-    public mutating func rule() throws(DecodingError) -> ElementRule {
-        guard let rule = ElementRule(rawValue: try byte()) else { throw .invalid("element rule") }
-        return rule
-    }
-
-    public mutating func record() throws(DecodingError) -> SwitchRecord {
-        let cluster = ClusterID(try fixed64())
-        let epoch = Epoch(try fixed64())
-        let version = try fixed64()
-        let active = try node()
-        let inSync = try nodes()
-        return SwitchRecord(
-            cluster: cluster, epoch: epoch, version: version, active: active, inSync: inSync, rule: try rule())
-    }
-
-    public mutating func optionalRecord() throws(DecodingError) -> SwitchRecord? {
-        try flag() ? try record() : nil
-    }
-}
-
 /// A server's sign of life to the proxy, which answers with an empty frame of the same sequence: each notices by it when
 /// the other has fallen silent on a connection that nobody has closed.
 public struct ProxyHeartbeat: Hashable, Sendable {
     /// Silence for longer than this makes the server count as lost, in milliseconds.
     public var timeoutMilliseconds: UInt32
-    public init(timeout: Duration) {
+    /// Up to where every server of the in-sync set holds the log, as the active server knows it; nil from others.
+    public var commit: LogIndex?
+    private static let commitTag: UInt64 = 1
+
+    public init(timeout: Duration, commit: LogIndex? = nil) {
         timeoutMilliseconds = UInt32(clamping: max(1, timeout.wholeMilliseconds))
+        self.commit = commit
     }
 
     public var timeout: Duration { .milliseconds(timeoutMilliseconds) }
@@ -58,6 +19,13 @@ public struct ProxyHeartbeat: Hashable, Sendable {
     public func frame(epoch: Epoch, sequence: RequestSequence) -> Frame {
         var writer = ByteWriter()
         writer.fixed32(timeoutMilliseconds)
+        if let commit {
+            var field = ByteWriter()
+            field.fixed64(commit.number)
+            var extensions = Extensions()
+            extensions.set(Self.commitTag, field.bytes)
+            writer.extensions(extensions)
+        }
         return Frame(Header(.proxyHeartbeat, sequence: sequence, epoch: epoch), payload: writer.bytes)
     }
 
@@ -65,6 +33,11 @@ public struct ProxyHeartbeat: Hashable, Sendable {
         var reader = ByteReader(payload)
         timeoutMilliseconds = try reader.fixed32()
         guard timeoutMilliseconds > 0 else { throw .invalid("timeout") }
+        if let field = try reader.extensions()[Self.commitTag] {
+            var field = ByteReader(field)
+            commit = LogIndex(try field.number("index"))
+            try field.end()
+        }
         try reader.end()
     }
 }
@@ -108,11 +81,19 @@ public struct Register: Hashable, Sendable {
     public var record: SwitchRecord?
     /// Whether its copy is what it should be: false where it is new, was lost to damage, or is known to differ.
     public var holdsCopy: Bool
+    /// The start of which directory it is; nil from release 0.1.
+    public var lineage: Lineage?
+    /// How it looks out for silence; nil from release 0.1.
+    public var heartbeats: HeartbeatSettings?
+    private static let lineageTag: UInt64 = 1
+    private static let heartbeatsTag: UInt64 = 2
 
     public init(
         name: NodeID, address: String, rule: ElementRule, activeEpoch: Epoch, position: LogPosition,
-        record: SwitchRecord?, holdsCopy: Bool
+        record: SwitchRecord?, holdsCopy: Bool, lineage: Lineage? = nil, heartbeats: HeartbeatSettings? = nil
     ) {
+        self.lineage = lineage
+        self.heartbeats = heartbeats
         self.name = name
         self.address = address
         self.rule = rule
@@ -131,6 +112,18 @@ public struct Register: Hashable, Sendable {
         writer.position(position)
         writer.optionalRecord(record)
         writer.flag(holdsCopy)
+        var extensions = Extensions()
+        if let lineage {
+            var field = ByteWriter()
+            field.lineage(lineage)
+            extensions.set(Self.lineageTag, field.bytes)
+        }
+        if let heartbeats {
+            var field = ByteWriter()
+            field.heartbeats(heartbeats)
+            extensions.set(Self.heartbeatsTag, field.bytes)
+        }
+        writer.extensions(extensions)
         return Frame(Header(.register), payload: writer.bytes)
     }
 
@@ -139,10 +132,21 @@ public struct Register: Hashable, Sendable {
         name = try reader.node()
         address = try reader.text(atMost: 512)
         rule = try reader.rule()
-        activeEpoch = Epoch(try reader.fixed64())
+        activeEpoch = Epoch(try reader.number("epoch"))
         position = try reader.position()
         record = try reader.optionalRecord()
         holdsCopy = try reader.flag()
+        let extensions = try reader.extensions()
+        if let field = extensions[Self.lineageTag] {
+            var field = ByteReader(field)
+            lineage = try field.lineage()
+            try field.end()
+        }
+        if let field = extensions[Self.heartbeatsTag] {
+            var field = ByteReader(field)
+            heartbeats = try field.heartbeats()
+            try field.end()
+        }
         try reader.end()
     }
 }
@@ -181,11 +185,16 @@ public struct View: Hashable, Sendable {
     public struct Member: Hashable, Sendable {
         public var name: NodeID
         public var address: String
-        public init(name: NodeID, address: String) {
+        /// As it registered them; nil of a server of release 0.1.
+        public var heartbeats: HeartbeatSettings?
+        public init(name: NodeID, address: String, heartbeats: HeartbeatSettings? = nil) {
             self.name = name
             self.address = address
+            self.heartbeats = heartbeats
         }
     }
+
+    private static let heartbeatsTag: UInt64 = 1
 
     public init(record: SwitchRecord?, members: [Member]) {
         self.record = record
@@ -200,6 +209,18 @@ public struct View: Hashable, Sendable {
             writer.node(member.name)
             writer.text(member.address)
         }
+        var extensions = Extensions()
+        if members.contains(where: { $0.heartbeats != nil }) {
+            var field = ByteWriter()
+            let known = members.filter { $0.heartbeats != nil }
+            field.length(known.count)
+            for member in known {
+                field.node(member.name)
+                if let heartbeats = member.heartbeats { field.heartbeats(heartbeats) }
+            }
+            extensions.set(Self.heartbeatsTag, field.bytes)
+        }
+        writer.extensions(extensions)
         return Frame(Header(.view, epoch: record?.epoch ?? .zero), payload: writer.bytes)
     }
 
@@ -210,6 +231,13 @@ public struct View: Hashable, Sendable {
         for _ in 0..<(try reader.count(ofAtLeast: 3)) {
             let name = try reader.node()
             members.append(Member(name: name, address: try reader.text(atMost: 512)))
+        }
+        if let field = try reader.extensions()[Self.heartbeatsTag] {
+            var field = ByteReader(field)
+            var known: [NodeID: HeartbeatSettings] = [:]
+            for _ in 0..<(try field.count(ofAtLeast: 10)) { known[try field.node()] = try field.heartbeats() }
+            try field.end()
+            for number in members.indices { members[number].heartbeats = known[members[number].name] }
         }
         try reader.end()
     }
@@ -242,7 +270,7 @@ public enum SwitchRequest: Hashable, Sendable {
         switch frame.type {
         case .takeOver: self = .takeOver(epoch: frame.header.epoch, reason: try reader.text(atMost: 1_024))
         case .changeInSync:
-            let version = try reader.fixed64()
+            let version = try reader.number("version")
             self = .changeInSync(epoch: frame.header.epoch, version: version, inSync: try reader.nodes())
         default: throw .invalid("frame type")
         }
