@@ -89,6 +89,14 @@ public final class InMemoryStorage: Storage {
         }
     }
 
+    /// Another disk with the same files, as a copy of the directory has them; all of it is durable there.
+    public func copy() -> InMemoryStorage {
+        let copied = InMemoryStorage()
+        let files = disk.withLock { disk in disk.names.mapValues { disk.inodes[$0]?.bytes ?? [] } }
+        for (name, bytes) in files.sorted(by: { $0.key < $1.key }) { copied.install(bytes, as: name) }
+        return copied
+    }
+
     /// Flips one bit of a file, on the disk and in every cache.
     /// - Precondition: the file exists and is long enough.
     public func flip(bit: Int, of name: String) {

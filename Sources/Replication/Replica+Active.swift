@@ -15,6 +15,9 @@ struct Active: Sendable {
     /// Where the log ended when the epoch began. What was acknowledged in earlier epochs lies before it, whatever is known
     /// in this one of who holds it.
     let begin: LogIndex
+    /// The last entry of this very epoch that everybody holds who must; nil before its first one. What is committed before
+    /// that is of an earlier epoch, and says nothing of where the members' logs end in this one.
+    var commitOfEpoch: LogIndex? { commit > begin ? commit : nil }
     /// Answers that are ready, each waiting for the entry that it depends on: clients get them in the order in which the
     /// requests took effect.
     var outbox = FrameQueue()

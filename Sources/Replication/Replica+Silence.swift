@@ -132,7 +132,7 @@ extension Replica {
 
     private mutating func beatProxy(_ sequence: RequestSequence) {
         lastProxyBeat = moment.instant
-        let beat = ProxyHeartbeat(timeout: settings.heartbeatTimeout, commit: active?.commit)
+        let beat = ProxyHeartbeat(timeout: settings.heartbeatTimeout, commit: active?.commitOfEpoch)
         actions.append(.sendToProxy(beat.frame(epoch: active?.epoch ?? .zero, sequence: sequence)))
     }
 

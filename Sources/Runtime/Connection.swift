@@ -42,6 +42,8 @@ package final class Connection: LoopHandle {
     private var target = Address(host: "", port: 0)
     private var candidates: ArraySlice<SocketAddress> = []
     private var attempted = Address(host: "", port: 0)
+    /// This end's address; nil for one that the kernel chooses.
+    var source: SocketAddress?
     /// What became of the addresses that were tried, in words.
     private var failures: [String] = []
     private var deadline: Timer?
@@ -102,16 +104,7 @@ package final class Connection: LoopHandle {
     /// - Parameter timeout: for everything together, name resolution included.
     /// - Precondition: called once, on a connection made with `init(on:)`.
     package func connect(to address: Address, timeout: Duration) {
-        guard state == .idle else { preconditionFailure("connect is called once, on a new connection") }
-        state = .resolving
-        target = address
-        let deadline = Timer(on: loop) { [weak self] in
-            guard let self else { return }
-            self.close(because: self.timedOut(after: timeout))
-        }
-        givesUpAt = loop.now.advanced(by: timeout)
-        deadline.schedule(after: timeout)
-        self.deadline = deadline
+        begin(address, timeout)
         address.resolve(on: loop) { result in
             guard self.state == .resolving else { return }
             switch result {
@@ -122,6 +115,26 @@ package final class Connection: LoopHandle {
                 self.close(because: .resolutionFailed(address, error.reason))
             }
         }
+    }
+
+    /// The same where the name's addresses are known already.
+    func connect(to address: Address, at addresses: [SocketAddress], timeout: Duration) {
+        begin(address, timeout)
+        candidates = addresses[...]
+        loop.soon { if self.state == .resolving { self.connectToNext() } }
+    }
+
+    private func begin(_ address: Address, _ timeout: Duration) {
+        guard state == .idle else { preconditionFailure("connect is called once, on a new connection") }
+        state = .resolving
+        target = address
+        let deadline = Timer(on: loop) { [weak self] in
+            guard let self else { return }
+            self.close(because: self.timedOut(after: timeout))
+        }
+        givesUpAt = loop.now.advanced(by: timeout)
+        deadline.schedule(after: timeout)
+        self.deadline = deadline
     }
 
     private func connectToNext() {
@@ -138,6 +151,9 @@ package final class Connection: LoopHandle {
             return connectToNext()
         }
         giveShare(of: candidates.count + 1)
+        if let source, source.withPointer({ uv_tcp_bind(tcp, $0, 0) }) != 0 {
+            return abandonAttempt(because: "its own address is taken")
+        }
         let request = UnsafeMutablePointer<uv_connect_t>.allocate(capacity: 1)
         let started = candidate.withPointer { address in
             uv_tcp_connect(request, tcp, address) { request, status in

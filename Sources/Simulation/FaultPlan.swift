@@ -22,6 +22,10 @@ package enum FaultKind: String, CaseIterable, Sendable {
     /// A bit of a file has changed when the server starts again.
     case bitRot = "bit-rot"
     case lostDisk = "lost-disk"
+    /// A server's directory is replaced by a copy of what it was earlier.
+    case oldDirectory = "old-directory"
+    /// Two servers get each other's directory, until somebody reads why they do not start.
+    case exchangedDirectories = "exchanged-directories"
     // The network.
     case cut
     case oneWayCut = "one-way-cut"
@@ -162,7 +166,12 @@ package struct RunPlan: Sendable {
         clocks = ClockPlan(seed: seed, servers: self.servers, milliseconds: self.milliseconds)
         if seed % 3 != 0 { sessions = SessionPlan(seed: seed) }
         faults = []
-        guard !kinds.isEmpty else { return }
+        addDirectoryFaults(of: kinds)
+        let kinds = kinds.filter { !RunPlan.ofDirectories.contains($0) }
+        guard !kinds.isEmpty else {
+            faults.sort { ($0.at, $0.seed) < ($1.at, $1.seed) }
+            return
+        }
         let everyday = kinds.filter { $0 != .requestOfDeath }
         let often = everyday.isEmpty ? kinds : everyday
         // Runs with one fault tell what it does; runs with many, what they do together.
@@ -206,5 +215,18 @@ package struct RunPlan: Sendable {
         flow.bytesPerTurn = random.pick([50, 100_000])
         flow.clientsPerTurn = random.pick([1, 3])
         return flow
+    }
+
+    private static let ofDirectories: [FaultKind] = [.oldDirectory, .exchangedDirectories]
+
+    /// Directories that are another's, or older, in one seed of six. By a generator of their own, so that the other seeds
+    /// stay what they are.
+    private mutating func addDirectoryFaults(of kinds: [FaultKind]) {
+        let possible = RunPlan.ofDirectories.filter { kinds.contains($0) }
+        var random = SeededRandom(seed: seed, purpose: 10)
+        guard !possible.isEmpty, random.once(in: 6) else { return }
+        let kind = random.pick(possible)
+        let at = random.below(max(1, milliseconds / 2))
+        faults.append(Fault(kind: kind, at: at, lasts: random.within(600...2_000), seed: random.next()))
     }
 }

@@ -22,6 +22,8 @@ package final class ProxyHost {
     /// The same, where it is certain that no newer one is on the disk.
     package var certain: SwitchRecord? { isUncertain ? nil : durable }
     private var isUncertain = false
+    /// How often the directory with the record was lost.
+    private(set) var losses = 0
 
     private var clients: [ConnectionIndicator: LinkEnd] = [:]
     private var servers: [ServerLink: LinkEnd] = [:]
@@ -146,6 +148,7 @@ package final class ProxyHost {
         precondition(router == nil, "the proxy runs")
         world.tell("proxy loses the switch's record")
         storage = FaultyStorage()
+        losses += 1
         durable = nil
         isUncertain = false
     }
@@ -233,7 +236,9 @@ package final class ProxyHost {
         case .sendToOperator(let link, let frame): if let end = operators[link] { world.send(frame, end) }
         case .closeOperator(let link): if let end = operators.removeValue(forKey: link) { world.close(end) }
         case .status(let token, let term): statuses[token.number] = term
-        case .log(let line): world.tell("proxy \(line.story)")
+        case .log(let line):
+            world.tell("proxy \(line.story)")
+            if line.event == "copy-stale" { world.watch.calledStale("\(line.fields.first?.value ?? "")", world) }
         case .stopListening:
             isListening = false
             world.tell("proxy takes no more connections")

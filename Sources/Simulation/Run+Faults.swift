@@ -17,6 +17,8 @@ extension Run {
         case .failedSync, .failedWrite, .diskFull, .slowDisk, .hangingDisk:
             done = spoilDisk(of: server, fault, &random)
         case .bitRot, .lostDisk: done = lose(server, fault, &random)
+        case .oldDirectory: done = putOldDirectoryBack(server, fault, &random)
+        case .exchangedDirectories: done = exchangeDirectories(server, fault, &random)
         case .cut, .oneWayCut, .isolation, .lostConnection, .halfLostConnection, .silentConnection,
             .slowNetwork:
             done = disturbNetwork(fault, &random)
@@ -125,7 +127,7 @@ extension Run {
     }
 
     private func loseNow(_ server: ServerHost, _ fault: Fault, _ random: inout SeededRandom) -> Bool {
-        guard !server.isUp, spoiled == nil, mayLose(server) else { return false }
+        guard !server.isUp, spoiled == nil, exchanged == nil, mayLose(server) else { return false }
         if fault.kind == .lostDisk {
             server.wipe()
         } else {
@@ -133,6 +135,67 @@ extension Run {
         }
         spoiled = server
         return true
+    }
+
+    /// A copy is made of a server's directory; it goes on for a while, and then the copy takes its place. Half of the time
+    /// the others are away when it starts on that.
+    private func putOldDirectoryBack(
+        _ server: ServerHost, _ fault: Fault, _ random: inout SeededRandom
+    ) -> Bool {
+        guard server.isUp, canSpoil(server) else { return false }
+        server.crash()
+        let copy = server.copyDirectory()
+        keepDown(server, for: random.below(200))
+        let losses = world.proxy.losses
+        let areOthersAway = random.once(in: 2)
+        world.after(.milliseconds(max(600, fault.lasts))) { [unowned self] in
+            guard !isMending, canSpoil(server) else { return }
+            if server.isUp { server.crash() }
+            keepDown(server, for: 2_000)
+            if areOthersAway {
+                for other in world.servers where other !== server {
+                    if other.isUp { other.crash() }
+                    keepDown(other, for: 2_500)
+                }
+            }
+            world.after(.milliseconds(1_000)) { [unowned self] in
+                // Who the switch has not seen since, or no switch that is there, has left no trace.
+                guard !isMending, !server.isUp, canSpoil(server), mayLose(server), world.proxy.losses == losses,
+                    let record = world.proxy.certain, server.isRecorded(since: copy, in: record)
+                else { return }
+                server.putBack(copy)
+                spoiled = server
+                keepDown(server, for: 10)
+            }
+        }
+        return true
+    }
+
+    private func canSpoil(_ server: ServerHost) -> Bool {
+        spoiled == nil && exchanged == nil && !server.isBlank && !server.isDamaged && !server.hasLostTail
+            && !server.isStale
+    }
+
+    private func exchangeDirectories(
+        _ server: ServerHost, _ fault: Fault, _ random: inout SeededRandom
+    ) -> Bool {
+        let other = random.pick(world.servers.filter { $0 !== server })
+        guard canSpoil(server), canSpoil(other) else { return false }
+        for host in [server, other] {
+            if host.isUp { host.crash() }
+            keepDown(host, for: random.below(200))
+        }
+        server.exchangeDirectory(with: other)
+        exchanged = (server, other)
+        world.after(.milliseconds(max(600, fault.lasts))) { [unowned self] in exchangeBack() }
+        return true
+    }
+
+    /// The operator has read what the servers say.
+    func exchangeBack() {
+        guard let (first, second) = exchanged, !first.isUp, !second.isUp else { return }
+        first.exchangeDirectory(with: second)
+        exchanged = nil
     }
 
     // MARK: The network
@@ -206,7 +269,9 @@ extension Run {
         case .proxyTornWrite: proxy.die(afterDiskCalls: random.below(8), lastCounts: random.once(in: 2))
         default:
             // What the servers know has to suffice: none of them may have an empty or a damaged disk.
-            guard spoiled == nil, world.servers.allSatisfy({ !$0.isBlank && !$0.isDamaged }) else { return false }
+            guard spoiled == nil, exchanged == nil,
+                world.servers.allSatisfy({ !$0.isBlank && !$0.isDamaged && !$0.isStale })
+            else { return false }
             proxy.crash()
             proxy.wipe()
             keepProxyDown(for: fault.lasts)

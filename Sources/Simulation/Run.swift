@@ -46,6 +46,9 @@ package final class Run {
     /// The one server whose disk was replaced or damaged, until it is in sync again.
     var spoiled: ServerHost?
     var faults: [FaultKind: Int] = [:]
+    /// Two servers that have each other's directory.
+    var exchanged: (ServerHost, ServerHost)?
+    private(set) var isMending = false
 
     /// After the last fault everybody must have an answer and all copies be the same within this.
     static let patience = Duration.seconds(25)
@@ -197,12 +200,12 @@ package final class Run {
         }
         return record.inSync.contains { member in
             guard member != server.settings.name, let other = world.server(named: member) else { return false }
-            return !other.isBlank && !other.isDamaged
+            return !other.isBlank && !other.isDamaged && !other.isStale
         }
     }
 
     private func isWhole(_ server: ServerHost) -> Bool {
-        !server.isBlank && !server.isDamaged
+        !server.isBlank && !server.isDamaged && !server.isStale
             && world.proxy.durable?.inSync.contains(server.settings.name) == true
     }
 
@@ -212,6 +215,8 @@ package final class Run {
     private func settle() {
         guard !world.watch.isViolated else { return }
         world.tell("everything is mended")
+        isMending = true
+        exchangeBack()
         workload.stop()
         inquiries.stop()
         world.weather = .fair

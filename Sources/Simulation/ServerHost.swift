@@ -70,6 +70,12 @@ package final class ServerHost {
     private var replacing: LogPosition?
     /// The last entry that was handed to the journal.
     private var lastAppended = LogPosition.zero
+    /// Up to where the disk held the log before it was replaced by an older copy; nil where it was not, or does again.
+    private var lostUpTo: LogPosition?
+    /// Whether it lacks what was known to be durable because its directory is an older copy.
+    package var isStale: Bool { lostUpTo != nil }
+    /// Whether its directory is another server's.
+    private(set) var isOnForeignDirectory = false
     /// Whether nothing was ever made durable on it.
     package private(set) var isBlank = true
 
@@ -118,6 +124,7 @@ package final class ServerHost {
                     syncPolicy: .always),
                 start: DirectoryStart(name: settings.name, life: nextLife()))
             guard !storage.hasDied else { return died() }
+            if isOnForeignDirectory { world.violate("\(machine) starts on another server's directory") }
             tell(copy)
             durable = copy.state.position
             lastAppended = durable
@@ -133,6 +140,7 @@ package final class ServerHost {
                 lineage: copy.lineage, at: moment)
         } catch {
             guard !storage.hasDied else { return died() }
+            if case .notOurs = error, isOnForeignDirectory { return refuseDirectory("\(error)") }
             world.tell("\(machine) does not start: \(error)")
             if !isDamaged { world.violate("\(machine) refuses a disk that nothing has damaged: \(error)") }
             storage.disk.crash(.nothing)
@@ -142,6 +150,12 @@ package final class ServerHost {
         world.tell("\(machine) starts at \(replica?.state.position.index.number ?? 0)")
         scheduleTick()
         connectToProxy()
+    }
+
+    private func refuseDirectory(_ reason: String) {
+        world.tell("\(machine) does not start: \(reason)")
+        storage.disk.crash(.nothing)
+        ended = .failed(reason)
     }
 
     /// Differs from those of all servers' starts.
@@ -304,9 +318,47 @@ package final class ServerHost {
         world.tell("\(machine) gets a new disk")
         storage = FaultyStorage()
         durable = .zero
+        lostUpTo = nil
         isDamaged = false
         hasLostTail = false
         isBlank = true
+    }
+
+    /// What a backup of the directory of a server that is down has.
+    package struct DirectoryCopy {
+        fileprivate var disk: InMemoryStorage
+        fileprivate var durable: LogPosition
+        /// How often the server had been started.
+        package var starts: UInt64
+    }
+
+    package func copyDirectory() -> DirectoryCopy {
+        precondition(replica == nil, "\(machine) runs")
+        return DirectoryCopy(disk: storage.disk.copy(), durable: durable, starts: starts)
+    }
+
+    /// The directory is replaced by a copy of what it was earlier.
+    package func putBack(_ copy: DirectoryCopy) {
+        precondition(replica == nil, "\(machine) runs")
+        world.tell("\(machine) gets an older copy of its directory, up to \(copy.durable.story)")
+        lostUpTo = durable
+        storage = FaultyStorage(disk: copy.disk)
+        durable = copy.durable
+    }
+
+    /// Two machines have each other's directory.
+    package func exchangeDirectory(with other: ServerHost) {
+        precondition(replica == nil && other.replica == nil, "\(machine) or \(other.machine) runs")
+        world.tell("\(machine) and \(other.machine) exchange their directories")
+        swap(&storage, &other.storage)
+        isOnForeignDirectory.toggle()
+        other.isOnForeignDirectory.toggle()
+    }
+
+    /// Whether the start before the last one is on the switch's record: then an older copy can be told from the directory.
+    func isRecorded(since copy: DirectoryCopy, in record: SwitchRecord) -> Bool {
+        guard let known = record.incarnations[settings.name] else { return false }
+        return known.life & 0xFFFF_FFFF > copy.starts
     }
 
     /// A bit of a file changes while the server is down.
@@ -534,11 +586,13 @@ package final class ServerHost {
 
     private func becameDurable(_ position: LogPosition) {
         durable = position
+        if let lost = lostUpTo, (position.epoch, position.index) >= (lost.epoch, lost.index) { lostUpTo = nil }
         if position != .zero { isBlank = false }
     }
 
     private func installed(_ position: LogPosition) {
         durable = position
+        lostUpTo = nil
         replacing = nil
         isDamaged = false
         hasLostTail = false

@@ -220,6 +220,14 @@ package final class Watch {
         taken[record.epoch.number] = server
     }
 
+    /// The proxy says that a member brings less than it held.
+    func calledStale(_ server: String, _ world: World) {
+        guard let name = NodeID(server), let host = world.server(named: name) else { return }
+        if !host.isStale, !host.isDamaged, !host.hasLostTail, !host.isOnForeignDirectory {
+            violate("\(server) is said to stand on an older copy, and stands on its own")
+        }
+    }
+
     // MARK: Answers
 
     /// A response of a server has reached the proxy.
@@ -329,7 +337,9 @@ package final class Watch {
     /// The servers that may be promoted and do not hold this entry durably.
     private func lacking(_ position: LogPosition, _ record: SwitchRecord, _ world: World) -> [NodeID] {
         record.inSync.filter { member in
-            guard let host = world.server(named: member), !host.isBlank, !host.isDamaged else { return false }
+            guard let host = world.server(named: member), !host.isBlank, !host.isDamaged, !host.isStale else {
+                return false
+            }
             return !holds(host.durable, position)
         }
     }

@@ -16,6 +16,7 @@ public struct PairEntry {
         func number(_ offset: Int) -> UInt64 {
             UInt64(littleEndian: bytes.loadUnaligned(fromByteOffset: offset, as: UInt64.self))
         }
+        guard max(number(0), number(8)) <= Limits.maximumNumber else { return nil }
         position = LogPosition(epoch: Epoch(number(0)), index: LogIndex(number(8)))
         time = Int64(bitPattern: number(16))
         count = Int(UInt32(littleEndian: bytes.loadUnaligned(fromByteOffset: 25, as: UInt32.self)))

@@ -22,6 +22,8 @@ struct RouterFixture {
     var closedOperators: [OperatorLink] = []
     var operatorPauses: [OperatorLink: Bool] = [:]
     var statuses: [StatusToken: Term] = [:]
+    /// Records that were persisted and views that were sent, in order.
+    var order: [String] = []
     var isFinished = false
     /// What a step did at most: requests to servers, and actions of any kind.
     var mostRequestsInAStep = 0
@@ -41,7 +43,9 @@ struct RouterFixture {
         var requests = 0
         for action in actions {
             switch action {
-            case .persist(let record): persisted.append(record)
+            case .persist(let record):
+                persisted.append(record)
+                order.append("persist")
             case .sendToClient(let client, let run): toClient[client, default: []] += run
             case .closeClient(let client): closedClients.append(client)
             case .pauseClient(let client, let isPaused): pauses[client] = isPaused
@@ -53,6 +57,7 @@ struct RouterFixture {
             case .pauseOperator(let link, let isPaused): operatorPauses[link] = isPaused
             case .closeOperator(let link): closedOperators.append(link)
             case .status(let token, let term): statuses[token] = term
+                order += run.filter { $0.type == .view }.map { _ in "view" }
             case .closeServer(let link): closedServers.append(link)
             case .sendToOperator(let link, let frame): toOperator[link, default: []].append(frame)
             case .stopListening: break
@@ -79,20 +84,21 @@ struct RouterFixture {
 
     mutating func register(
         _ number: UInt64, _ name: String, activeEpoch: UInt64 = 0, record: SwitchRecord? = nil,
-        rule: ElementRule = .alphanumeric, holdsCopy: Bool? = nil
+        rule: ElementRule = .alphanumeric, holdsCopy: Bool? = nil, lineage: Lineage? = nil,
+        position: LogPosition = .zero, address: String? = nil
     ) {
         let link = ServerLink(number)
         happen(.serverConnected(link))
         let register = Register(
-            name: server(name), address: "\(name):1", rule: rule, activeEpoch: Epoch(activeEpoch), position: .zero,
-            record: record, holdsCopy: holdsCopy ?? (record != nil))
+            name: server(name), address: address ?? "\(name):1", rule: rule, activeEpoch: Epoch(activeEpoch),
+            position: position, record: record, holdsCopy: holdsCopy ?? (record != nil), lineage: lineage)
         happen(.serverFrame(link, register.frame))
     }
 
     /// A heartbeat, with the silence that makes the server suspect.
-    mutating func beat(_ number: UInt64, timeout: Duration) {
-        let beat = ProxyHeartbeat(timeout: timeout)
-        happen(.serverFrame(ServerLink(number), beat.frame(epoch: Epoch(1), sequence: RequestSequence(1))))
+    mutating func beat(_ number: UInt64, timeout: Duration, epoch: UInt64 = 1, commit: UInt64? = nil) {
+        let beat = ProxyHeartbeat(timeout: timeout, commit: commit.map { LogIndex($0) })
+        happen(.serverFrame(ServerLink(number), beat.frame(epoch: Epoch(epoch), sequence: RequestSequence(1))))
     }
 
     mutating func takeOver(_ number: UInt64, from epoch: UInt64, sequence: UInt64 = 1) {

@@ -78,18 +78,101 @@ import Testing
         #expect(reasons == [.connectFailed(try #require(address), "connection refused")])
     }
 
-    @Test func silenceEndsInATimeout() throws {
-        // With a queue this short that nobody empties, the kernel leaves further attempts without an answer.
-        let descriptor = socket(AF_INET, Int32(SOCK_STREAM.rawValue), 0)
+    /// The kernel may give an end the very port that it dials, where nobody listens there: what is sent comes back then. A
+    /// server took its own registration and heartbeats for the proxy's signs of life.
+    @Test func aConnectionIsNeverItsOwnOtherEnd() throws {
+        var reasons: [CloseReason] = []
+        var target: Address?
+        try withLoop { loop in
+            let listener = try localListener(on: loop) { _ in }
+            let address = listener.address
+            target = address
+            listener.close()
+            let source = try #require(SocketAddress(numericHost: "127.0.0.1", port: address.port))
+            loop.soon {
+                let client = Connection(on: loop)
+                client.source = source
+                client.onConnected = { Issue.record("connected to itself") }
+                client.onClose = {
+                    reasons.append($0)
+                    loop.stop()
+                }
+                client.connect(to: address, timeout: .seconds(10))
+            }
+        }
+        let reason = "it is this very connection: nobody listens there"
+        #expect(reasons == [.connectFailed(try #require(target), reason)])
+    }
+
+    /// A name has two addresses, and nobody answers at the first one: the second has its share of the time.
+    @Test func anAddressThatDoesNotAnswerLeavesTimeForTheNext() throws {
+        let (descriptor, silent) = try silentListener()
         defer { close(descriptor) }
+        var fillers: [Connection] = []
+        var isConnected = false
+        try withLoop { loop in
+            let listener = try localListener(on: loop) { _ in }
+            let answering = try #require(SocketAddress(numericHost: "127.0.0.1", port: listener.address.port))
+            for _ in 0..<4 {
+                let filler = Connection(on: loop)
+                filler.connect(to: silent.address, timeout: .seconds(10))
+                fillers.append(filler)
+            }
+            loop.after(.milliseconds(50)) {
+                let client = Connection(on: loop)
+                client.onConnected = { [unowned client] in
+                    isConnected = client.peer == answering.address
+                    loop.stop()
+                }
+                client.onClose = { reason in
+                    Issue.record("\(reason)")
+                    loop.stop()
+                }
+                let name = Address(host: "two.example", port: 1)
+                client.connect(to: name, at: [silent, answering], timeout: .milliseconds(600))
+            }
+        }
+        #expect(isConnected)
+    }
+
+    @Test func everyAddressThatWasTriedIsNamed() throws {
+        var reasons: [String] = []
+        try withLoop { loop in
+            let listener = try localListener(on: loop) { _ in }
+            let port = listener.address.port
+            listener.close()
+            let addresses = try ["127.0.0.1", "127.0.0.2"].map {
+                try #require(SocketAddress(numericHost: $0, port: port))
+            }
+            loop.soon {
+                let client = Connection(on: loop)
+                client.onClose = {
+                    reasons.append("\($0)")
+                    loop.stop()
+                }
+                client.connect(to: Address(host: "two.example", port: port), at: addresses, timeout: .seconds(5))
+            }
+        }
+        let reason = try #require(reasons.first)
+        #expect(reason.contains("127.0.0.1") && reason.contains("127.0.0.2") && reason.contains("refused"))
+    }
+
+    /// With a queue this short that nobody empties, the kernel leaves further attempts without an answer.
+    private func silentListener() throws -> (Int32, SocketAddress) {
+        let descriptor = socket(AF_INET, Int32(SOCK_STREAM.rawValue), 0)
         let any = try #require(SocketAddress(numericHost: "127.0.0.1", port: 0))
         #expect(any.withPointer { bind(descriptor, $0, any.length) } == 0)
         #expect(listen(descriptor, 0) == 0)
-        let bound = try #require(
-            SocketAddress { name, length in
-                var size = socklen_t(length.pointee)
-                return getsockname(descriptor, name, &size)
-            })
+        let bound = SocketAddress { name, length in
+            var size = socklen_t(length.pointee)
+            return getsockname(descriptor, name, &size)
+        }
+        return (descriptor, try #require(bound))
+    }
+
+    @Test func silenceEndsInATimeout() throws {
+        let (descriptor, bound) = try silentListener()
+        defer { close(descriptor) }
         var timeouts = 0
         try withLoop { loop in
             for _ in 0..<4 {

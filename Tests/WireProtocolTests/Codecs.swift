@@ -80,15 +80,22 @@ struct Codec: Sendable {
             {
                 Register(
                     name: $0.node(), address: $0.text(), rule: $0.of(ElementRule.allCases),
-                    activeEpoch: Epoch($0.next()),
-                    position: $0.position(), record: $0.optionalRecord(), holdsCopy: $0.flag())
+                    activeEpoch: Epoch($0.number()),
+                    position: $0.position(), record: $0.optionalRecord(), holdsCopy: $0.flag(),
+                    lineage: $0.flag() ? $0.lineage() : nil, heartbeats: $0.flag() ? $0.heartbeats() : nil)
             }
         ) {
             $0.frame.payload
         } decode: { (payload) throws(DecodingError) in
             try Register(payload)
         },
-        Codec("proxyHeartbeat", { ProxyHeartbeat(timeout: .milliseconds(1 + $0.below(100_000))) }) {
+        Codec(
+            "proxyHeartbeat",
+            {
+                ProxyHeartbeat(
+                    timeout: .milliseconds(1 + $0.below(100_000)), commit: $0.flag() ? LogIndex($0.number()) : nil)
+            }
+        ) {
             $0.frame(epoch: Epoch(7), sequence: .init(1)).payload
         } decode: { (payload) throws(DecodingError) in
             try ProxyHeartbeat(payload)
@@ -108,7 +115,8 @@ struct Codec: Sendable {
             { random in
                 View(
                     record: random.optionalRecord(),
-                    members: random.several { .init(name: $0.node(), address: $0.text()) })
+                    members: random.several { .init(name: $0.node(), address: $0.text()) }
+                ).withHeartbeats(&random)
             }
         ) {
             $0.frame.payload
@@ -117,7 +125,7 @@ struct Codec: Sendable {
         },
         switchRequest("takeOver", .takeOver) { .takeOver(epoch: Epoch(7), reason: $0.text()) },
         switchRequest("changeInSync", .changeInSync) { random in
-            .changeInSync(epoch: Epoch(7), version: random.next(), inSync: random.several { $0.node() })
+            .changeInSync(epoch: Epoch(7), version: random.number(), inSync: random.several { $0.node() })
         },
         Codec(
             "switchReply",
@@ -146,7 +154,8 @@ struct Codec: Sendable {
                 PeerHello(
                     channel: $0.of([.heartbeats, .log]), name: $0.node(), cluster: ClusterID($0.next()),
                     position: $0.position(),
-                    resume: $0.flag() ? SnapshotMark(position: $0.position(), key: [UInt8]($0.text().utf8)) : nil)
+                    resume: $0.flag() ? SnapshotMark(position: $0.position(), key: [UInt8]($0.text().utf8)) : nil,
+                    life: $0.flag() ? $0.next() : nil)
             }
         ) {
             $0.frame(epoch: Epoch(7)).payload
@@ -198,6 +207,17 @@ struct Codec: Sendable {
     }
 }
 
+extension View {
+    /// What a server registers goes with its name.
+    fileprivate func withHeartbeats(_ random: inout SeededRandom) -> View {
+        var known: [NodeID: HeartbeatSettings] = [:]
+        for member in members where random.flag() { known[member.name] = random.heartbeats() }
+        var view = self
+        for number in members.indices { view.members[number].heartbeats = known[members[number].name] }
+        return view
+    }
+}
+
 extension Codec: CustomTestStringConvertible {
     var testDescription: String { name }
 }
@@ -228,13 +248,30 @@ extension SeededRandom {
         return node
     }
 
-    mutating func position() -> LogPosition { LogPosition(epoch: Epoch(next()), index: LogIndex(next())) }
+    /// One that may be added to.
+    mutating func number() -> UInt64 { next() % (Limits.maximumNumber + 1) }
+
+    mutating func position() -> LogPosition { LogPosition(epoch: Epoch(number()), index: LogIndex(number())) }
 
     mutating func optionalRecord() -> SwitchRecord? {
         guard flag() else { return nil }
-        return SwitchRecord(
-            cluster: ClusterID(next()), epoch: Epoch(next()), version: next(), active: node(),
-            inSync: several { $0.node() }, rule: of(ElementRule.allCases))
+        let active = node()
+        let inSync = Set(several { $0.node() } + [active])
+        var record = SwitchRecord(
+            cluster: ClusterID(max(1, next())), epoch: Epoch(max(1, number())), version: max(1, number()),
+            active: active, inSync: inSync.sorted(), rule: of(ElementRule.allCases))
+        for _ in 0..<below(3) { record.incarnations[node()] = lineage().incarnation }
+        return record
+    }
+
+    mutating func lineage() -> Lineage {
+        Lineage(
+            incarnation: Incarnation(directory: next(), starts: max(1, number()), life: next()),
+            earlierLives: several { $0.next() })
+    }
+
+    mutating func heartbeats() -> HeartbeatSettings {
+        HeartbeatSettings(intervalMilliseconds: UInt32(1 + below(60_000)), misses: UInt32(1 + below(1_000)))
     }
 
     mutating func tuple() -> Tuple {
