@@ -58,7 +58,9 @@ extension Replica {
 
     /// Holds the others' settings against this server's own, and says once of each that they differ.
     mutating func noteHeartbeats(of members: [View.Member]) {
-        heartbeats = [:]
+        // A link outlives both servers' connections to the proxy.
+        heartbeats = heartbeats.filter { active?.followers[$0.key] != nil || passive?.target.name == $0.key }
+        if differing.count > Limits.maximumMembers { differing = [] }
         for member in members where member.name != name {
             heartbeats[member.name] = member.heartbeats
             guard let theirs = member.heartbeats, theirs != settings.heartbeats else {

@@ -36,7 +36,6 @@ extension Replica {
         guard proxy != .down else { return }
         proxy = .down
         members = [:]
-        heartbeats = [:]
         log(.warn, "proxy-lost")
         // Whether the switch has carried out what was asked is told by the next view. Until then an active server counts
         // everybody who was asked for as required; see `Active.required`.

@@ -87,7 +87,8 @@ extension Router {
         }
         let decided = SwitchRecord(
             cluster: newest.cluster, epoch: Epoch(newest.epoch.number + Router.leap),
-            version: newest.version + Router.leap, active: wanted, inSync: [wanted], rule: newest.rule)
+            version: newest.version + Router.leap, active: wanted, inSync: [wanted], rule: newest.rule,
+            incarnations: newest.incarnations)
         isRebuilding = false
         if route != nil { routeLost(isLoss: false) }
         servers[link]?.isStale = false

@@ -177,7 +177,7 @@ extension Router {
         #endif
         let granted = SwitchRecord(
             cluster: record.cluster, epoch: epoch(after: record), version: record.version + 1, active: name,
-            inSync: inSync, rule: record.rule)
+            inSync: inSync, rule: record.rule, incarnations: record.incarnations)
         let deposed = route
         log(
             .alert, "takeover",
@@ -316,7 +316,7 @@ extension Router {
         let inSync = isSafe ? record.inSync.filter { route != nil || $0 != record.active || $0 == target } : [target]
         let changed = SwitchRecord(
             cluster: record.cluster, epoch: record.epoch.next, version: record.version + 1, active: target,
-            inSync: inSync, rule: record.rule)
+            inSync: inSync, rule: record.rule, incarnations: record.incarnations)
         log(
             .alert, "switchover",
             [

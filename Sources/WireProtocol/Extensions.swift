@@ -45,11 +45,13 @@ extension ByteWriter {
 extension ByteReader {
     /// What follows to the payload's end: none at the end itself.
     ///
-    /// - Throws: where tags do not ascend, or the list is cut off.
+    /// - Throws: where tags do not ascend, or the list is empty or cut off.
     public mutating func extensions() throws(DecodingError) -> Extensions {
         var extensions = Extensions()
         guard remaining > 0 else { return extensions }
-        for _ in 0..<(try count(ofAtLeast: 2)) {
+        let count = try count(ofAtLeast: 2)
+        guard count > 0 else { throw .trailing }
+        for _ in 0..<count {
             let tag = UInt64(try length())
             if let last = extensions.fields.last?.tag, last >= tag { throw .invalid("extension") }
             extensions.fields.append((tag, try run()))

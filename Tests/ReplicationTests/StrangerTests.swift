@@ -65,7 +65,7 @@ import WireProtocol
         _ = server.step(.proxyConnected, at: moment)
         let actions = server.step(.proxyFrame(Refused(message: "this is the clients' port").frame), at: moment)
         let words = actions.compactMap { action -> String? in
-            if case .log(let line) = action { "\(line.fields.map { "\($0.value)" })" } else { nil }
+            if case .log(let line) = action { line.fields.map { "\($0.value)" }.joined(separator: " ") } else { nil }
         }
         #expect(words.contains { $0.contains("this is the clients' port") })
         #expect(reconnects(actions))
@@ -121,6 +121,8 @@ import WireProtocol
         let later = record(9, "b", ["a", "b"])
         _ = server.step(.proxyFrame(View(record: later, members: []).frame), at: moment)
         #expect(server.active == nil)
+        let awhile = Moment(instant: moment.instant.advanced(by: .milliseconds(150)), wallMilliseconds: 1)
+        _ = server.step(.tick, at: awhile)
         guard case .takeOver? = server.pendingSwitch?.kind, let sequence = server.pendingSwitch?.sequence else {
             return #expect(Bool(false), "it asks in the other's place")
         }

@@ -32,7 +32,7 @@ import TupleCore
         #expect(read[2] == [2, 2] && read[1] == [] && read[4] == nil)
     }
 
-    @Test(arguments: [[2, 2, 0, 1, 0], [2, 1, 0, 1, 0], [1, 1, 5, 0], [9], [1, 1]] as [[UInt8]])
+    @Test(arguments: [[2, 2, 0, 1, 0], [2, 1, 0, 1, 0], [1, 1, 5, 0], [9], [1, 1], [0]] as [[UInt8]])
     func whatIsOutOfOrderOrCutOffIsMalformed(_ bytes: [UInt8]) {
         var reader = ByteReader(bytes)
         #expect(throws: DecodingError.self) { try reader.extensions() }

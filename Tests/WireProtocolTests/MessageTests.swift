@@ -22,11 +22,9 @@ struct MessageTests {
         let seed = random.seed
         for _ in 0..<20 {
             let payload = codec.sample(&random)
-            for end in 0..<payload.count {
-                #expect(throws: DecodingError.self, "\(payload[..<end]), seed \(seed)") {
-                    try codec.isStable([UInt8](payload[..<end]))
-                }
-            }
+            let accepted = (0..<payload.count).filter { (try? codec.isStable([UInt8](payload[..<$0]))) != nil }
+            // Where the fields of release 0.1 end, the message may end.
+            #expect(accepted.count <= (codec.isExtensible ? 1 : 0), "\(payload) \(accepted), seed \(seed)")
             #expect(throws: DecodingError.trailing, "seed \(seed)") { try codec.isStable(payload + [0]) }
         }
     }
