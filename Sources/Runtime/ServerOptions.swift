@@ -48,7 +48,9 @@ package struct ServerOptions: Sendable {
                         help: "Where other servers connect to this one; port 0 takes any free one."),
                     Option(
                         "advertise", .address(),
-                        help: "The address that others are told, where it is another than --listen."),
+                        help:
+                            "The address that others are told, where it is another than --listen; without it, a server that listens on all addresses tells the one that it reaches the proxy from."
+                    ),
                     Option(
                         "data", .text(placeholder: "DIR"), isRequired: true,
                         help: "The directory of this copy; created where it is missing, used by one server alone."),
