@@ -121,7 +121,7 @@ extension SeededRandom {
         let sequence = RequestSequence(number())
         switch below(10) {
         case 0:
-            return ProxyHeartbeat(timeout: .milliseconds(number() >> 1), commit: LogIndex(number()))
+            return ProxyHeartbeat(timeout: .milliseconds(number() & 0xFFFF_FFFF), commit: LogIndex(number()))
                 .frame(epoch: Epoch(number()), sequence: sequence)
         case 1, 2: return SwitchRequest.takeOver(epoch: Epoch(number()), reason: "x").frame(sequence: sequence)
         case 3, 4:

@@ -125,6 +125,7 @@ import Testing
                     loop.stop()
                 }
                 client.onClose = { reason in
+                    guard reason != .loopClosed else { return }
                     Issue.record("\(reason)")
                     loop.stop()
                 }
