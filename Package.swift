@@ -89,7 +89,7 @@ let package = Package(
         tests("Routing", ["TupleCore", "WireProtocol"]),
         tests("Calling", ["TupleCore", "WireProtocol"]),
         tests("Simulation", ["Journal", "Replication", "Routing", "TupleCore", "TupleStore", "WireProtocol"]),
-        tests("Runtime", ["TupleCore"]),
+        tests("Runtime", ["Journal", "TupleCore", "WireProtocol"]),
         tests("Client"),
         tests("Benchmark", ["TupleCore", "WireProtocol"]),
         .testTarget(name: "TidyTests", swiftSettings: house),

@@ -22,6 +22,7 @@ public enum BenchmarkProgram {
 
     /// Runs the process's command line and ends the process.
     public static func main() -> Never {
+        ProcessStart.begin(as: .command)
         exit(run(Array(CommandLine.arguments.dropFirst()), environment: ProcessEnvironment.variables()))
     }
 

@@ -7,6 +7,7 @@ import WireProtocol
 public enum ClientProgram {
     /// Runs the process's command line and ends the process.
     public static func main() -> Never {
+        ProcessStart.begin(as: .command)
         setlocale(LC_CTYPE, "")
         let code: ExitCode
         do throws(OptionsError) {

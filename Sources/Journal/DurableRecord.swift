@@ -33,6 +33,9 @@ public struct DurableRecord: Sendable {
     public private(set) var isDamaged = false
     /// The file for the next content, of two slots. Only set while the names are durable, see `adopt()`.
     private var prepared: (any StorageFile)?
+    /// The record's own file, which the next write makes the prepared one: it stays open, so that what has to be
+    /// remembered needs no descriptor when there is none.
+    private var current: (any StorageFile)?
 
     private var fileName: String { name + FileName.recordSuffix }
 
@@ -45,7 +48,10 @@ public struct DurableRecord: Sendable {
         }
         self.storage = storage
         self.name = name
-        if let bytes = try readAll() { try decode(bytes) }
+        if let file = try openCurrent() {
+            try decode(try Self.readAll(file))
+            current = file
+        }
         try makeNamesDurable()
     }
 
@@ -71,17 +77,21 @@ public struct DurableRecord: Sendable {
     /// anew, as is one that cannot be opened.
     /// - Precondition: the names are durable.
     private mutating func adopt() {
-        guard let file = try? storage.open(temporaryName), (try? file.size()) == 2 * Self.slotBytes else { return }
+        guard let file = try? storage.open(temporaryName), Self.fitsNext(file) else { return }
         prepared = file
     }
 
-    /// The file's bytes, nil where there is none.
-    private func readAll() throws(JournalError) -> [UInt8]? {
-        let file: any StorageFile
-        do throws(StorageError) { file = try storage.open(fileName) } catch {
+    private static func fitsNext(_ file: any StorageFile) -> Bool { (try? file.size()) == 2 * slotBytes }
+
+    /// The record's file, nil where there is none.
+    private func openCurrent() throws(JournalError) -> (any StorageFile)? {
+        do throws(StorageError) { return try storage.open(fileName) } catch {
             if error.reason == .notFound { return nil }
             throw .storage(error)
         }
+    }
+
+    private static func readAll(_ file: any StorageFile) throws(JournalError) -> [UInt8] {
         let most = 2 * Self.slot(for: Self.maximumPayloadBytes) + 1
         return try attempt { () throws(StorageError) in
             file.forgetCache(at: 0, count: most)
@@ -108,11 +118,18 @@ public struct DurableRecord: Sendable {
             // Where this fails on the way the next write makes a new file: the former record may still be what a power cut
             // leaves, under whichever of the two names it is.
             prepared = nil
+            let former = current
+            current = nil
             try file.write((slot + slot).span.bytes, at: 0)
             try file.sync()
             let isExchanged = try putInPlace()
             try storage.syncDirectory()
-            if isExchanged { adopt() }
+            current = file
+            if isExchanged, let former, Self.fitsNext(former) {
+                prepared = former
+            } else if isExchanged {
+                adopt()
+            }
         } catch { throw .storage(error) }
         self.payload = payload
         self.version = version
@@ -146,8 +163,10 @@ public struct DurableRecord: Sendable {
     public func isIntact() throws(JournalError) -> Bool {
         guard let payload else { return true }
         let slot = encode(payload, generation: generation, version: version)
-        guard !isDamaged, let bytes = try readAll() else { return false }
-        return bytes == slot + slot
+        var file = current
+        if file == nil { file = try openCurrent() }
+        guard !isDamaged, let file else { return false }
+        return try Self.readAll(file) == slot + slot
     }
 
     /// Writes both copies anew where one is damaged.

@@ -18,6 +18,8 @@ public final class InMemoryStorage: Storage {
         public var irremovable: String?
         /// Names cannot be exchanged, as on a file system that does not know it.
         public var hasNoExchange = false
+        /// The process has no descriptor left: nothing can be created, opened or listed.
+        public var hasNoDescriptor = false
 
         public init() {}
     }
@@ -134,11 +136,14 @@ public final class InMemoryStorage: Storage {
         if wasLocked { throw StorageError(.lock, name: "lock", reason: .locked) }
     }
 
-    public func list() throws(StorageError) -> [String] { disk.withLock { $0.names.keys.sorted() } }
+    public func list() throws(StorageError) -> [String] {
+        try result(.list, "") { $0.faults.hasNoDescriptor ? .failure(.noDescriptor) : .success($0.names.keys.sorted()) }
+    }
 
     public func create(_ name: String, zeroedBytes: Int) throws(StorageError) -> any StorageFile {
         try check(name, .create)
         return try result(.create, name) { disk in
+            if disk.faults.hasNoDescriptor { return .failure(.noDescriptor) }
             guard disk.names[name] == nil else { return .failure(.alreadyExists) }
             guard disk.hasRoom(zeroedBytes) else { return .failure(.diskFull) }
             disk.nextInode += 1
@@ -153,6 +158,7 @@ public final class InMemoryStorage: Storage {
     public func open(_ name: String) throws(StorageError) -> any StorageFile {
         try check(name, .open)
         return try result(.open, name) { disk in
+            if disk.faults.hasNoDescriptor { return .failure(.noDescriptor) }
             guard let inode = disk.names[name] else { return .failure(.notFound) }
             return .success(InMemoryFile(storage: self, inode: inode, life: disk.life, name: name))
         }
@@ -228,6 +234,7 @@ public final class InMemoryStorage: Storage {
         static let notFound = Reason(reason: .notFound)
         static let alreadyExists = Reason(reason: .alreadyExists)
         static let diskFull = Reason(reason: .diskFull)
+        static let noDescriptor = Reason(reason: .noDescriptor)
         static let inputOutput = Reason(reason: .inputOutput)
         static let closed = Reason(reason: .closed)
         static let notSupported = Reason(reason: .notSupported)

@@ -38,9 +38,10 @@ public enum JournalError: Error, Hashable, Sendable, CustomStringConvertible {
         }
     }
 
-    /// Whether there was no room: nothing is broken, and the same may be tried again.
-    public var isDiskFull: Bool {
-        if case .storage(let error) = self { error.reason == .diskFull } else { false }
+    /// What there is too little of (room, descriptors), in words: nothing is broken, and the same may be tried again. Nil
+    /// for every other error.
+    public var shortage: String? {
+        if case .storage(let error) = self { error.shortage } else { nil }
     }
 
     public var description: String {

@@ -38,7 +38,7 @@ extension JournalWriter {
         let bytes = segmentBytes(toHold: needed)
         do throws(StorageError) {
             return (temporary, try makeZeroed(storage, temporary, bytes: bytes), bytes)
-        } catch { throw error.reason == .diskFull ? .storage(error) : fail(error) }
+        } catch { throw error.shortage != nil ? .storage(error) : fail(error) }
     }
 
     private func segmentBytes(toHold bytes: Int) -> Int { max(settings.segmentBytes, (bytes + 4_095) / 4_096 * 4_096) }
@@ -73,7 +73,7 @@ extension JournalWriter {
         spare = .none
         switch result.outcome {
         case .success(let file): spare = .ready(name: result.name, file: file, bytes: result.bytes)
-        case .failure(let error): throw error.reason == .diskFull ? .storage(error) : fail(error)
+        case .failure(let error): throw error.shortage != nil ? .storage(error) : fail(error)
         }
     }
 
@@ -125,7 +125,7 @@ extension JournalWriter {
         let fresh: Segment
         switch result.outcome {
         case .success(let segment): fresh = segment
-        case .failure(.storage(let error)) where error.reason != .diskFull: throw fail(error)
+        case .failure(.storage(let error)) where error.shortage == nil: throw fail(error)
         case .failure(let error): throw error
         }
         let old = segments.filter { $0.first != fresh.first }
@@ -146,7 +146,7 @@ extension JournalWriter {
         do throws(StorageError) {
             made = try makeFirstSegment(
                 storage, after: position, generation: generation + 1, bytes: settings.segmentBytes)
-        } catch { throw error.reason == .diskFull ? .storage(error) : fail(error) }
+        } catch { throw error.shortage != nil ? .storage(error) : fail(error) }
         begin(made)
     }
 
@@ -195,7 +195,7 @@ extension JournalWriter {
         let fresh: Segment
         switch result.outcome {
         case .success(let segment): fresh = segment
-        case .failure(.storage(let error)) where error.reason != .diskFull: throw fail(error)
+        case .failure(.storage(let error)) where error.shortage == nil: throw fail(error)
         case .failure(let error): throw error
         }
         let superseded = segments.filter { $0.first > fresh.first }

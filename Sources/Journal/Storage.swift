@@ -77,6 +77,10 @@ public struct StorageError: Error, Hashable, Sendable, CustomStringConvertible {
         case notFound
         case alreadyExists
         case diskFull
+        /// The process, or the system, has no descriptor left.
+        case noDescriptor
+        /// The file would be larger than the process may make one (`ulimit -f`).
+        case fileTooLarge
         /// Another process uses the directory.
         case locked
         /// A name outside the rules of `Storage`.
@@ -97,6 +101,19 @@ public struct StorageError: Error, Hashable, Sendable, CustomStringConvertible {
     /// The system's error number, 0 where there is none.
     public var errorNumber: Int32
 
+    /// What there is too little of, in words, where that is why: nothing is broken, and the same may be tried again once
+    /// there is more. Nil for any other reason.
+    public var shortage: String? {
+        switch reason {
+        case .diskFull: "there is no room"
+        case .noDescriptor: "no file descriptor is left (ulimit -n)"
+        case .fileTooLarge: "files may not grow so far (ulimit -f)"
+        case .notFound, .alreadyExists, .locked, .invalidName, .inputOutput, .closed, .permissionDenied, .notSupported,
+            .other:
+            nil
+        }
+    }
+
     public init(_ operation: Operation, name: String, reason: Reason, errorNumber: Int32 = 0) {
         self.operation = operation
         self.name = name
@@ -110,6 +127,8 @@ public struct StorageError: Error, Hashable, Sendable, CustomStringConvertible {
             case .notFound: "it does not exist"
             case .alreadyExists: "it exists already"
             case .diskFull: "the disk is full; free some space"
+            case .noDescriptor: "no file descriptor is left; raise the limit (ulimit -n)"
+            case .fileTooLarge: "the file may not grow so far; raise the limit (ulimit -f)"
             case .locked: "another process uses this data directory; stop it, or choose another directory"
             case .invalidName: "the name is not allowed"
             case .inputOutput: "the device reported an error; check the disk"

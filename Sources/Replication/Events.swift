@@ -114,8 +114,9 @@ public struct JournalEntry: Sendable {
 /// How a server's disk is.
 public enum DiskCondition: Hashable, Sendable {
     case well
-    /// There is room for no more log than what is prepared: what was taken in still fits, no further update may be.
-    case full
+    /// There is room for no more log than what is prepared: what was taken in still fits, no further update may be. The
+    /// text says what there is too little of: room, descriptors.
+    case full(String)
     /// Entries wait that cannot be written, for the reason that the text gives.
     case stuck(String)
 }

@@ -18,8 +18,8 @@ extension Replica {
         switch condition {
         case .well:
             log(.alert, "disk-restored", fields)
-        case .full:
-            let reason = "there is no room: updates are refused until there is, reads are answered"
+        case .full(let shortage):
+            let reason = "\(shortage): updates are refused until there is, reads are answered"
             fields += [.init("problem", "full"), .init("reason", reason)]
             log(wasStuck ? .info : .alert, "disk", fields)
         case .stuck(let reason):
@@ -33,7 +33,8 @@ extension Replica {
     var updateRefusal: String? {
         switch disk {
         case .well: nil
-        case .full: "the disk of \(name) is full: updates are refused until there is room; nothing was changed"
+        case .full(let shortage):
+            "the disk of \(name) is full (\(shortage)): updates are refused until that changes; nothing was changed"
         case .stuck(let reason): "the disk of \(name) does not take updates in (\(reason)); nothing was changed"
         }
     }

@@ -86,7 +86,9 @@ package final class ServerJournal {
     private var writesElsewhereUntil = Instant(nanoseconds: .min / 2)
     private var isSyncDue = false
     private var isHanging = false
-    private var isFull = false
+    /// What there is too little of, while there is.
+    private var shortage: String?
+    private var isFull: Bool { shortage != nil }
     private var isMakingSpare = false
     private var spareBegan = Instant(nanoseconds: 0)
     private var told = DiskCondition.well
@@ -254,13 +256,13 @@ package final class ServerJournal {
             self.isMakingSpare = false
             do throws(JournalError) {
                 try self.writer.completeSpare(result)
-                self.isFull = false
+                self.shortage = nil
             } catch {
-                guard error.isDiskFull else {
+                guard let shortage = error.shortage else {
                     self.onFailure?("\(error)")
                     return
                 }
-                self.isFull = true
+                self.shortage = shortage
                 self.release(retaining: 0)
             }
             self.pump()
@@ -279,8 +281,10 @@ package final class ServerJournal {
     }
 
     private func tell() {
-        var condition = isFull ? DiskCondition.full : .well
-        if isFull, queueBegin < queue.count { condition = .stuck("it is full") }
+        var condition = DiskCondition.well
+        if let shortage {
+            condition = queueBegin < queue.count ? .stuck("it is full: \(shortage)") : .full(shortage)
+        }
         if isHanging { condition = .stuck("a write or sync has not ended for \(Self.patience.wholeMilliseconds) ms") }
         guard condition != told else { return }
         told = condition
@@ -311,7 +315,7 @@ package final class ServerJournal {
                 self.snapshot = state.position
                 self.release(retaining: nil)
                 self.noteSnapshot()
-            case .failure(let error) where error.isDiskFull:
+            case .failure(let error) where error.shortage != nil:
                 // The log goes on without it; the next one is taken when as much again has been written.
                 break
             case .failure(let error):
@@ -401,11 +405,11 @@ package final class ServerJournal {
                 self.onInstalled?(state.position)
                 self.pump()
             } catch {
-                guard error.isDiskFull else {
+                guard let shortage = error.shortage else {
                     self.onFailure?("\(error)")
                     return
                 }
-                self.isFull = true
+                self.shortage = shortage
                 self.tell()
                 // Another attempt with every look at the disk.
                 self.process.after(Self.retryInterval) { [weak self] in self?.begin(.install(state)) }
@@ -460,7 +464,7 @@ package final class ServerJournal {
                 self.remove(removal)
                 self.endRewind(state)
             } catch {
-                if error.isDiskFull { self.endRewind(nil) } else { self.onFailure?("\(error)") }
+                if error.shortage != nil { self.endRewind(nil) } else { self.onFailure?("\(error)") }
             }
         }
     }

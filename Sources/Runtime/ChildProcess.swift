@@ -51,7 +51,11 @@ package final class ChildProcess: LoopHandle {
         super.init()
         self.handle = handle
         handle.pointee.data = Unmanaged<LoopHandle>.passRetained(self).toOpaque()
-        let status = ChildProcess.spawn(loop, handle, arguments, environment, isDetached)
+        var status: Int32 = 0
+        OrphanReaper.startingChild {
+            status = ChildProcess.spawn(loop, handle, arguments, environment, isDetached)
+            return status == 0 ? handle.pointee.pid : 0
+        }
         guard status == 0 else {
             // Even a failed uv_spawn leaves a handle that must be closed.
             close()
@@ -79,6 +83,7 @@ package final class ChildProcess: LoopHandle {
             hasTimedOut
             ? .timedOut : signal != 0 ? .killed(signal: signal) : .exited(status: Int32(truncatingIfNeeded: status))
         let callback = onExit
+        OrphanReaper.childEnded(processID)
         close()
         callback?(ending)
     }

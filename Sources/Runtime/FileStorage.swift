@@ -166,7 +166,7 @@ public final class FileStorage: Storage {
     }
 
     /// What `errno` says, at the time of the call.
-    fileprivate static func error(
+    static func error(
         _ operation: StorageError.Operation, _ name: String, _ number: Int32 = errno
     ) -> StorageError {
         let reason: StorageError.Reason =
@@ -174,6 +174,8 @@ public final class FileStorage: Storage {
             case ENOENT: .notFound
             case EEXIST: .alreadyExists
             case ENOSPC, EDQUOT: .diskFull
+            case EMFILE, ENFILE: .noDescriptor
+            case EFBIG: .fileTooLarge
             case EIO, EROFS: .inputOutput
             case EACCES, EPERM: .permissionDenied
             // File systems that do not know a flag of renameat2(2) say that it is invalid.

@@ -44,6 +44,7 @@ package enum ProxyProgram {
         example: "twinspace-proxy --clients 127.0.0.1:7400 --data /var/lib/twinspace/proxy")
 
     package static func main() {
+        ProcessStart.begin(as: .daemon)
         let values = specification.parseProcess()
         let logger = Daemon.logger(values, program: program)
         exit(run(values, logger))
@@ -83,6 +84,7 @@ final class ProxyProcess {
     private var lastNumber: UInt64 = 0
     private var signals: [SignalHandler] = []
     private var ticker: Timer?
+    private var orphans: OrphanReaper?
 
     private var waiting: [Event] = []
     private var actions: [Action] = []
@@ -167,6 +169,7 @@ final class ProxyProcess {
         let ticker = Timer(on: loop) { [unowned self] in self.happened(.tick) }
         ticker.schedule(after: RouterSettings.tick, repeatingEvery: RouterSettings.tick)
         self.ticker = ticker
+        orphans = OrphanReaper(ifNeededOn: loop)
         logger.log(
             .info, "started",
             [

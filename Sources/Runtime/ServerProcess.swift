@@ -20,6 +20,7 @@ final class ServerProcess {
     private var companion: Companion?
     private var signals: [SignalHandler] = []
     private var ticker: Timer?
+    private var orphans: OrphanReaper?
 
     private var waiting: [Event] = []
     private var actions: [Action] = []
@@ -106,6 +107,7 @@ final class ServerProcess {
         let period = min(options.heartbeatInterval / 4, ServerProcess.longestTick)
         ticker.schedule(after: period, repeatingEvery: period)
         self.ticker = ticker
+        orphans = OrphanReaper(ifNeededOn: loop)
         logger.log(
             .info, "started",
             [

@@ -7,6 +7,7 @@ import TupleStore
 /// The main of `twinspace-server`.
 package enum ServerProgram {
     package static func main() {
+        ProcessStart.begin(as: .daemon)
         let values = ServerOptions.specification.parseProcess()
         let options: ServerOptions
         do throws(OptionsError) { options = try ServerOptions(values) } catch {

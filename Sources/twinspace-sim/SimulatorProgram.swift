@@ -57,6 +57,7 @@ enum SimulatorProgram {
     #endif
 
     static func main() -> Never {
+        ProcessStart.begin(as: .command)
         let values = specification.parseProcess()
         if values.text("faults") == "list" {
             for kind in FaultKind.allCases { print(kind.rawValue) }

@@ -71,6 +71,23 @@ import Testing
         #expect(try DurableRecord(storage: storage, name: "member").payload == [5])
     }
 
+    /// What must be remembered must not wait for a descriptor: the record's two files stay open.
+    @Test(arguments: [false, true])
+    func aProcessWithoutDescriptorsRemembers(startsAgain: Bool) throws {
+        let storage = InMemoryStorage()
+        var kept = try DurableRecord(storage: storage, name: "member")
+        try kept.write([0])
+        try kept.write([1])
+        if startsAgain { kept = try DurableRecord(storage: storage, name: "member") }
+        var faults = InMemoryStorage.Faults()
+        faults.hasNoDescriptor = true
+        storage.setFaults(faults)
+        for round: UInt8 in 2...6 { try kept.write([round]) }
+        #expect(try kept.isIntact())
+        storage.crash(.everythingUnsynced)
+        #expect(try DurableRecord(storage: storage, name: "member").payload == [6])
+    }
+
     /// Found by the random faults: a server that was killed on a full disk could not remember who was active after its
     /// return, and ended. What it has prepared is still there, and nobody else may take its room between two writes.
     @Test func aFullDiskHasRoomForTheNextRecordAfterARestart() throws {

@@ -13,6 +13,7 @@ import WireProtocol
         var clock = Instant(nanoseconds: 0)
         var step = Duration.zero
         var pending: [(lane: DiskLane, work: () -> Void)] = []
+        var repeated: [() -> Void] = []
 
         var now: Instant {
             defer { clock = clock.advanced(by: step) }
@@ -20,7 +21,7 @@ import WireProtocol
         }
 
         func after(_ duration: Duration, _ body: @escaping () -> Void) {}
-        func every(_ duration: Duration, _ body: @escaping () -> Void) {}
+        func every(_ duration: Duration, _ body: @escaping () -> Void) { repeated.append(body) }
 
         func perform<T: Sendable>(
             _ lane: DiskLane, _ work: @escaping @Sendable () -> T, then: @escaping (T) -> Void
@@ -45,12 +46,17 @@ import WireProtocol
         var state: ReplicatedState
         var durable: LogIndex = .zero
 
-        init(_ policy: SyncPolicy) throws {
-            let storage = InMemoryStorage()
-            let copy = try DurableCopy.open(storage: storage, rule: .text)
+        let storage = InMemoryStorage()
+        var conditions: [DiskCondition] = []
+        var failures: [String] = []
+
+        init(_ policy: SyncPolicy, settings: JournalSettings = JournalSettings()) throws {
+            let copy = try DurableCopy.open(storage: storage, rule: .text, settings: settings)
             state = copy.state
             journal = ServerJournal(copy, storage: storage, policy: policy, scrubInterval: .seconds(60), on: process)
             journal.onDurable = { [unowned self] in durable = $0 }
+            journal.onDisk = { [unowned self] in conditions.append($0) }
+            journal.onFailure = { [unowned self] in failures.append($0) }
         }
 
         func write(_ bytes: Int = 10) throws {
@@ -90,6 +96,28 @@ import WireProtocol
         #expect(server.durable == .zero)
         #expect(server.process.work(.commits) == 1)
         #expect(server.durable == LogIndex(1))
+    }
+
+    /// Strangers may take all descriptors: the server waits for them as for room, and goes on.
+    @Test func withoutDescriptorsItWaitsAndGoesOn() throws {
+        let server = try Server(.never, settings: JournalSettings(segmentBytes: 65_536))
+        var faults = InMemoryStorage.Faults()
+        faults.hasNoDescriptor = true
+        server.storage.setFaults(faults)
+        var written: UInt64 = 0
+        while server.conditions.isEmpty, written < 10_000 {
+            try server.write(10_000)
+            written += 1
+            _ = server.process.work(.spares)
+        }
+        let told = server.conditions
+        #expect(told == [.full("no file descriptor is left (ulimit -n)")])
+        #expect(server.failures == [])
+        server.storage.setFaults(InMemoryStorage.Faults())
+        for body in server.process.repeated { body() }
+        #expect(server.process.work(.spares) == 1)
+        #expect(server.conditions == told + [.well])
+        #expect(server.durable == LogIndex(written))
     }
 
     @Test func afterASlowWriteTheLoopDoesNotWaitForAWhile() throws {
