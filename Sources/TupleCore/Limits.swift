@@ -17,6 +17,16 @@ public enum Limits {
     public static let maximumPairsPerRequest = 65_536
     /// The payload of one frame. A larger request is answered `too-large`; larger answers are sent in chunks.
     public static let maximumPayloadBytes = 16 * 1_048_576
+    /// The payload of the first frame of who has not been greeted yet: a client, an operator, another server.
+    public static let maximumGreetingBytes = 1_024
+    /// The payload of a server's registration.
+    public static let maximumRegistrationBytes = 65_536
+    /// The payload of an operator's request.
+    public static let maximumOperatorRequestBytes = 65_536
+    /// What is kept of a frame that has not come whole, before there is a reservation for all of it.
+    public static let unreservedFrameBytes = 65_536
+    /// Frames that are longer than that and have begun to come, of all clients together.
+    public static let maximumIncomingBytes = 64 * 1_048_576
     /// What a sender aims at when it cuts an answer, a snapshot or a run of log entries into frames.
     public static let preferredChunkBytes = 65_536
     /// The payload of an answer that is sent in one frame, at once. A larger answer is a stream of frames that goes on as the

@@ -1,4 +1,4 @@
-import TupleCore
+public import TupleCore
 
 /// Why a run of bytes is no frame. The connection it came from cannot be used any more, since nobody knows where the next
 /// frame begins.
@@ -10,7 +10,7 @@ public enum FrameError: Error, Hashable, Sendable {
     case type(UInt8)
     case flags(UInt16)
     case reserved
-    case payloadTooLong(UInt32)
+    case payloadTooLong(UInt32, limit: Int)
     case payloadChecksum
 
     /// What happened, in words.
@@ -22,37 +22,87 @@ public enum FrameError: Error, Hashable, Sendable {
         case .type(let type): "unknown frame type \(type)"
         case .flags(let flags): "unknown frame flags \(flags)"
         case .reserved: "a frame's field for its source is not 0 where it must be"
-        case .payloadTooLong(let length):
-            "a frame of \(length) bytes is longer than the limit of \(Limits.maximumPayloadBytes)"
+        case .payloadTooLong(let length, let limit):
+            "a frame of \(length) bytes is longer than the limit of \(limit) here"
         case .payloadChecksum: "a frame's payload is corrupt (checksum)"
         }
     }
 }
 
+/// How long the payloads of a connection's frames may be. The first frame says who is there: before it is read nobody
+/// is trusted with more than that takes.
+public struct FrameLimits: Hashable, Sendable {
+    /// Of the connection's first frame.
+    public var firstPayloadBytes: Int
+    /// Of all others.
+    public var laterPayloadBytes: Int
+
+    /// - Precondition: both are from 0 to ``Limits/maximumPayloadBytes``.
+    public init(
+        firstPayloadBytes: Int = Limits.maximumPayloadBytes, laterPayloadBytes: Int = Limits.maximumPayloadBytes
+    ) {
+        let range = 0...Limits.maximumPayloadBytes
+        precondition(range.contains(firstPayloadBytes) && range.contains(laterPayloadBytes), "no frame is longer")
+        self.firstPayloadBytes = firstPayloadBytes
+        self.laterPayloadBytes = laterPayloadBytes
+    }
+
+    /// For whoever was called upon by this side.
+    public static let none = FrameLimits()
+    public static let client = FrameLimits(firstPayloadBytes: Limits.maximumGreetingBytes)
+    public static let operatorLink = FrameLimits(
+        firstPayloadBytes: Limits.maximumGreetingBytes, laterPayloadBytes: Limits.maximumOperatorRequestBytes)
+    public static let server = FrameLimits(firstPayloadBytes: Limits.maximumRegistrationBytes)
+    public static let peer = FrameLimits(firstPayloadBytes: Limits.maximumGreetingBytes)
+}
+
 /// Finds the frames in a stream of bytes that comes in pieces of any size. It survives any bytes and holds at most one
 /// frame's bytes beyond what it was given at once.
 public struct FrameDecoder: Sendable {
+    private let limits: FrameLimits
     private var buffer: [UInt8] = []
     private var begin = 0
     private var failure: FrameError?
     private let allowsSource: Bool
 
+    /// Frames that have been found.
+    public private(set) var frameCount: UInt64 = 0
+
+    /// What the buffer may keep while nothing waits in it.
+    private static let keptCapacity = Header.byteCount + Limits.unreservedFrameBytes
+
     /// - Parameter allowsSource: whether requests may say where they come from: of what the proxy sends to servers. From
     ///   anybody else the field must be 0, so that no client can pass for another.
-    public init(allowsSource: Bool = false) { self.allowsSource = allowsSource }
+    public init(limits: FrameLimits = .none, allowsSource: Bool = false) {
+        self.limits = limits
+        self.allowsSource = allowsSource
+    }
 
     /// Bytes that are waiting for the rest of their frame.
     public var pendingBytes: Int { buffer.count - begin }
 
+    /// Bytes of memory that it holds.
+    public var heldBytes: Int { buffer.capacity }
+
+    /// How long the frame is that has begun to come, its header included; nil before its header has come. Only to be asked
+    /// once ``nextRun(atMost:)`` has given nil.
+    public var pendingFrameBytes: Int? {
+        guard failure == nil, pendingBytes >= Header.byteCount else { return nil }
+        return buffer.withUnsafeBytes { bytes in
+            Header.byteCount
+                + Int(UInt32(littleEndian: bytes.loadUnaligned(fromByteOffset: begin + 8, as: UInt32.self)))
+        }
+    }
+
+    /// Takes the memory for the frame that has begun to come.
+    public mutating func reservePending() {
+        if let bytes = pendingFrameBytes { buffer.reserveCapacity(begin + bytes) }
+    }
+
     public mutating func append(_ bytes: UnsafeRawBufferPointer) {
         guard failure == nil else { return }
-        if begin > 0, begin == buffer.count || begin > 1_048_576 {
-            // A connection that once had a large frame does not keep the memory for it.
-            if begin == buffer.count, buffer.capacity > 1_048_576 {
-                buffer = []
-            } else {
-                buffer.removeSubrange(..<begin)
-            }
+        if begin > 0 {
+            buffer.removeSubrange(..<begin)
             begin = 0
         }
         buffer.append(contentsOf: bytes)
@@ -84,7 +134,9 @@ public struct FrameDecoder: Sendable {
             while count < limit {
                 let rest = UnsafeRawBufferPointer(rebasing: bytes[end...])
                 do throws(FrameError) {
-                    guard let length = try check(rest) else { return }
+                    let isFirst = frameCount == 0 && count == 0
+                    let limit = isFirst ? limits.firstPayloadBytes : limits.laterPayloadBytes
+                    guard let length = try check(rest, limit) else { return }
                     end += Header.byteCount + length
                     count += 1
                 } catch {
@@ -95,9 +147,17 @@ public struct FrameDecoder: Sendable {
         }
         if count > 0 {
             defer { begin = end }
+            frameCount += UInt64(count)
             return FrameRun(checked: buffer, begin..<end, count: count)
         }
-        guard let problem else { return nil }
+        guard let problem else {
+            // A connection that once had a large frame does not keep the memory for it.
+            if begin > 0, buffer.capacity > FrameDecoder.keptCapacity {
+                buffer = Array(buffer[begin...])
+                begin = 0
+            }
+            return nil
+        }
         failure = problem
         buffer = []
         begin = 0
@@ -105,7 +165,7 @@ public struct FrameDecoder: Sendable {
     }
 
     /// The length of the payload of the frame that `bytes` begin with; nil where the frame is not all there.
-    private func check(_ bytes: UnsafeRawBufferPointer) throws(FrameError) -> Int? {
+    private func check(_ bytes: UnsafeRawBufferPointer, _ limit: Int) throws(FrameError) -> Int? {
         func number32(_ offset: Int) -> UInt32 {
             UInt32(littleEndian: bytes.loadUnaligned(fromByteOffset: offset, as: UInt32.self))
         }
@@ -121,7 +181,7 @@ public struct FrameDecoder: Sendable {
         guard flags.isSubset(of: .known) else { throw .flags(flags.rawValue) }
         guard number32(56) == 0 || (allowsSource && bytes[5] == FrameType.request.rawValue) else { throw .reserved }
         let length = number32(8)
-        guard length <= UInt32(Limits.maximumPayloadBytes) else { throw .payloadTooLong(length) }
+        guard length <= UInt32(limit) else { throw .payloadTooLong(length, limit: limit) }
         let total = Header.byteCount + Int(length)
         guard bytes.count >= total else { return nil }
         let payload = UnsafeRawBufferPointer(rebasing: bytes[Header.byteCount..<total])

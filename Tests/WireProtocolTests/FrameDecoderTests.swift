@@ -46,8 +46,8 @@ struct FrameDecoderTests {
             (forged { $0[0] = 0 }, .magic), (forged { $0[4] = 2 }, .version(2)), (forged { $0[5] = 99 }, .type(99)),
             (forged { $0[6] = 8 }, .flags(8)), (forged { $0[7] = 0x80 }, .flags(0x8000)),
             (forged { $0[56] = 1 }, .reserved), (forged { $0[64] = 9 }, .payloadChecksum),
-            (forged { $0[11] = 1 }, .payloadTooLong(0x0100_0003)),
-            (forged { $0[8...11] = [255, 255, 255, 255] }, .payloadTooLong(.max)),
+            (forged { $0[11] = 1 }, .payloadTooLong(0x0100_0003, limit: Limits.maximumPayloadBytes)),
+            (forged { $0[8...11] = [255, 255, 255, 255] }, .payloadTooLong(.max, limit: Limits.maximumPayloadBytes)),
         ]
         for (bytes, error) in cases {
             #expect(throws: error) { try decode([bytes[...]]) }
@@ -94,6 +94,42 @@ struct FrameDecoderTests {
     func hostile() {
         var random = SeededRandom()
         for _ in 0..<300 { Fuzz.stream(&random) }
+    }
+
+    @Test("The first frame may be as long as its limit, later ones as long as theirs; a header is enough to be refused")
+    func limits() throws {
+        func frame(_ bytes: Int) -> [UInt8] {
+            Frame(Header(.hello), payload: [UInt8](repeating: 1, count: bytes)).encoded
+        }
+        let limits = FrameLimits(firstPayloadBytes: 10, laterPayloadBytes: 20)
+        var decoder = FrameDecoder(limits: limits)
+        decoder.append(frame(10) + frame(20) + frame(21)[..<Header.byteCount])
+        let run = try decoder.nextRun(atMost: 100)
+        #expect(run?.count == 2)
+        #expect(throws: FrameError.payloadTooLong(21, limit: 20)) { try decoder.next() }
+        var early = FrameDecoder(limits: limits)
+        early.append(frame(11)[..<Header.byteCount])
+        #expect(throws: FrameError.payloadTooLong(11, limit: 10)) { try early.next() }
+        #expect(early.heldBytes == 0)
+    }
+
+    @Test("What a large frame took is given back at once, also while the next one has begun to come")
+    func memory() throws {
+        for rest in [0, 1, 100] {
+            let large = Frame(Header(.append), payload: [UInt8](repeating: 0xA5, count: 4 * 1_048_576)).encoded
+            var decoder = FrameDecoder()
+            decoder.append(large[..<1_000])
+            var run = try decoder.nextRun(atMost: 1)
+            #expect(run?.count == nil)
+            #expect(decoder.pendingFrameBytes == large.count)
+            decoder.reservePending()
+            decoder.append(large[1_000...] + large[..<rest])
+            run = try decoder.nextRun(atMost: 128)
+            #expect(run?.count == 1)
+            run = try decoder.nextRun(atMost: 128)
+            #expect(run?.count == nil)
+            #expect(decoder.pendingBytes == rest && decoder.heldBytes <= 1_024, "\(decoder.heldBytes)")
+        }
     }
 
     @Test("A frame of the greatest length passes in pieces; no more than it is kept")
