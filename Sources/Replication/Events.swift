@@ -27,7 +27,7 @@ public enum Event: Sendable {
     case reachable(at: String)
     /// The connection to the proxy's servers' SAP stands.
     case proxyConnected
-    case proxyLost
+    case proxyLost(reason: String)
     /// What came from the proxy in one read.
     case proxyFrames(FrameRun)
     /// A server has connected to this one.

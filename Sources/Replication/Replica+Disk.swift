@@ -65,7 +65,7 @@ extension Replica {
         leaveOffice()
         pendingSwitch = nil
         passive = nil
-        proxyLost()
+        proxyLost("this server steps aside")
         actions.append(.reconnectToProxy)
     }
 

@@ -14,6 +14,9 @@ struct Passive: Sendable {
     var logHeard: Instant
     var lastBeat: Instant?
     var lastDial: Instant?
+    /// How long after that it may be tried again.
+    var redialWait = Timing.redial
+    var redial = Backoff(first: Timing.redial, longest: Timing.longestRedial)
     /// Why the link was lost, once it was; nil while it stands or has never been tried.
     var lostReason: String?
     /// Since when the proxy has been without the active server.
@@ -51,6 +54,16 @@ struct Passive: Sendable {
         }
     }
 
+    /// Servers that have lost the same one do not all dial at the same moment.
+    mutating func waitBeforeRedial(_ peer: PeerID) {
+        redialWait = redial.wait(random: (peer.number &* 0x9E37_79B9_7F4A_7C15) >> 32)
+    }
+
+    mutating func resetRedial() {
+        redial.reset()
+        redialWait = Timing.redial
+    }
+
     func owns(_ peer: PeerID) -> Bool { heartbeats == peer || log == peer }
 
     func lag(behind index: LogIndex) -> UInt64 { heardIndex > index ? heardIndex.number - index.number : 0 }
@@ -86,11 +99,12 @@ extension Replica {
         guard mayFollow, let passive, case .waiting = passive.phase, !passive.target.address.isEmpty,
             !isInstalling, !isRewinding, !isStuck
         else { return }
-        if let last = passive.lastDial, moment.instant.duration(since: last) < Timing.redial { return }
+        if let last = passive.lastDial, moment.instant.duration(since: last) < passive.redialWait { return }
         let beats = nextPeer()
         let log = nextPeer()
         self.passive?.phase = .dialing
         self.passive?.lastDial = moment.instant
+        self.passive?.waitBeforeRedial(beats)
         self.passive?.hearing.restart(at: moment.instant)
         self.passive?.logHeard = moment.instant
         self.passive?.heartbeats = beats
@@ -164,6 +178,7 @@ extension Replica {
         if passive?.log == peer {
             // Another server may have become suspect of us in between; what is behind us does not count any more.
             passive?.lostReason = nil
+            passive?.resetRedial()
         }
     }
 
@@ -189,7 +204,7 @@ extension Replica {
         actions.append(.markCopy(isSuspect: true))
         linkLost("this copy has to be made anew")
         // The proxy counts this server as one that holds the space until it hears otherwise.
-        proxyLost()
+        proxyLost("this copy has to be made anew")
         actions.append(.reconnectToProxy)
     }
 

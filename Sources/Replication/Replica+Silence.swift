@@ -124,7 +124,7 @@ extension Replica {
         guard proxy != .down else { return }
         if let silence = proxyHearing.silence(longerThan: proxyTimeout, at: moment.instant) {
             log(.warn, "proxy-silent", [.init("for", "\(silence.wholeMilliseconds)ms")])
-            proxyLost()
+            proxyLost("silent for \(silence.wholeMilliseconds) ms")
             actions.append(.reconnectToProxy)
             return
         }

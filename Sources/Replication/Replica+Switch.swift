@@ -32,11 +32,11 @@ extension Replica {
         actions.append(.remember(record))
     }
 
-    mutating func proxyLost() {
+    mutating func proxyLost(_ reason: String) {
         guard proxy != .down else { return }
         proxy = .down
         members = [:]
-        log(.warn, "proxy-lost")
+        log(.warn, "proxy-lost", [.init("reason", reason)])
         // Whether the switch has carried out what was asked is told by the next view. Until then an active server counts
         // everybody who was asked for as required; see `Active.required`.
         if case .takeOver = pendingSwitch?.kind { pendingSwitch = nil }
@@ -49,6 +49,9 @@ extension Replica {
             switch frame.type {
             case .view: receive(try View(frame.payload))
             case .switchReply: receive(try SwitchReply(frame.payload), sequence: frame.header.sequence)
+            case .refused:
+                // As it answers who is no server: this is another of its ports, or what was sent was no frame to it.
+                log(.warn, "register-refused", [.init("reason", try Refused(frame.payload).message)])
             case .registerRefused: registerRefused(try RegisterRefused(frame.payload))
             case .request: serve(frame)
             case .cancel: clientLeft(frame)
@@ -90,7 +93,7 @@ extension Replica {
             finish(.failed(refusal.message))
         } else {
             log(.warn, "register-refused", [.init("reason", refusal.message)])
-            proxyLost()
+            proxyLost("the registration was refused")
             actions.append(.reconnectToProxy)
         }
     }
@@ -100,6 +103,7 @@ extension Replica {
         if isFirst { log(.info, "registered", [.init("role", role)]) }
         proxy = .registered
         members = [:]
+        passive?.resetRedial()
         for member in view.members { members[member.name] = member.address }
         noteHeartbeats(of: view.members)
         // What was asked on an earlier connection has been carried out before the view, or never will be. A proxy that has

@@ -11,6 +11,8 @@ public struct Replica {
     public internal(set) var settings: ReplicaSettings
     /// The space as this server has it.
     public internal(set) var state: ReplicatedState
+    /// What the process says of its event loop.
+    public var turns: ServerStatus.Turns?
     /// The switch's record as this server last saw it.
     public internal(set) var record: SwitchRecord?
     /// This server's own journal holds the log durably up to here.
@@ -134,7 +136,7 @@ public struct Replica {
         switch event {
         case .reachable(let address): settings.address = address
         case .proxyConnected: registerWithProxy()
-        case .proxyLost: proxyLost()
+        case .proxyLost(let reason): proxyLost(reason)
         case .proxyFrames(let run):
             heardProxy()
             serve(run)
@@ -183,7 +185,7 @@ public struct Replica {
         lastTick = moment.instant
         if let pending = pendingSwitch, moment.instant.duration(since: pending.askedAt) > Timing.switchReplyTimeout {
             log(.warn, "switch-timeout", [.init("after", Timing.switchReplyTimeout)])
-            proxyLost()
+            proxyLost("it does not answer")
             actions.append(.reconnectToProxy)
         }
         tickProxy()
@@ -255,6 +257,9 @@ public struct Replica {
         actions.append(.finish(ending))
     }
 
+    /// Whether the proxy has taken this server in.
+    public var isRegistered: Bool { proxy == .registered }
+
     var role: String { active != nil ? "active" : "passive" }
 
     /// What it says of itself.
@@ -263,7 +268,7 @@ public struct Replica {
         return ServerStatus(
             role: role, state: activity, position: state.position, lag: 0, pairs: UInt64(state.space.count),
             digest: state.space.digest.value,
-            followers: followers.map { .init(name: $0.name, index: $0.durable) })
+            followers: followers.map { .init(name: $0.name, index: $0.durable) }, turns: turns)
     }
 
     /// States of the space that are held for answers on their way; at most sixteen.

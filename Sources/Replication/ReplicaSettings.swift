@@ -99,8 +99,9 @@ enum Timing {
     static let proxyLostActivePatience = Duration.milliseconds(1_000)
     /// How long after a refused takeover it is asked for again, while the reason lasts.
     static let takeOverRetry = Duration.milliseconds(100)
-    /// How long between attempts to reach the active server.
+    /// How long between attempts to reach the active server, at first and at most.
     static let redial = Duration.milliseconds(100)
+    static let longestRedial = Duration.seconds(1)
     /// How long a switch request may go unanswered before the connection to the proxy counts as dead.
     static let switchReplyTimeout = Duration.milliseconds(2_000)
     /// So many times as long as another server may the proxy be silent.

@@ -1,5 +1,5 @@
 public import TupleCore
-import WireProtocol
+public import WireProtocol
 
 /// The proxy as a state machine: it is told what happens and says what is to be done; it does nothing itself.
 ///
@@ -62,6 +62,8 @@ public struct Router: Sendable {
     /// Responses that were ill-formed, of an older epoch, or for clients that had left.
     public internal(set) var discarded: UInt64 = 0
     public internal(set) var refused: UInt64 = 0
+    /// What the process says of its event loop.
+    public var turns: ServerStatus.Turns?
 
     /// How long silence may last, by what was seen of late on the servers' connections.
     var pace = ArrivalPace()

@@ -100,19 +100,20 @@ extension Router {
         let inSync = record?.inSync ?? []
         // Who is back without its copy does not hold what the record still says it does.
         let lost = Set(servers.values.filter { !$0.isEligible }.compactMap(\.name))
-        return .object([
-            .init("active", route == nil ? .null : .string(record?.active.name ?? "")),
-            .init("epoch", .number("\(record?.epoch.number ?? 0)")),
-            .init("redundant", .boolean(inSync.filter { !lost.contains($0) }.count > 1)),
-            .init("insync", .list(inSync.map { .string($0.name) })),
-            .init("servers", .list(serverRows(replies, activeStatus))),
-            .init("clients", .number("\(clients.count)")),
-            .init("maxClients", .number("\(settings.maximumClients)")),
-            .init("pairs", .number("\(activeStatus?.pairs ?? 0)")),
-            .init("waiting", .number("\(parkedCount)")),
-            .init("discarded", .number("\(discarded)")),
-            .init("refused", .number("\(refused)")),
-        ])
+        return .object(
+            [
+                .init("active", route == nil ? .null : .string(record?.active.name ?? "")),
+                .init("epoch", .number("\(record?.epoch.number ?? 0)")),
+                .init("redundant", .boolean(inSync.filter { !lost.contains($0) }.count > 1)),
+                .init("insync", .list(inSync.map { .string($0.name) })),
+                .init("servers", .list(serverRows(replies, activeStatus))),
+                .init("clients", .number("\(clients.count)")),
+                .init("maxClients", .number("\(settings.maximumClients)")),
+                .init("pairs", .number("\(activeStatus?.pairs ?? 0)")),
+                .init("waiting", .number("\(parkedCount)")),
+                .init("discarded", .number("\(discarded)")),
+                .init("refused", .number("\(refused)")),
+            ] + Router.members(of: turns))
     }
 
     private func serverRows(_ replies: [ServerLink: ServerStatus], _ activeStatus: ServerStatus?) -> [Term] {
@@ -121,16 +122,25 @@ extension Router {
             let status = replies[link]
             let newest = activeStatus?.position.index.number ?? 0
             let index = status?.position.index.number ?? 0
-            return .object([
-                .init("name", .string(name.name)),
-                .init("role", .string(link == route ? "active" : "passive")),
-                .init("state", .string(status?.state ?? "silent")),
-                .init("index", .number("\(index)")),
-                .init("lag", .number("\(newest > index ? newest - index : 0)")),
-                .init("address", .string(server.address)),
-                .init("pairs", .number("\(status?.pairs ?? 0)")),
-                .init("insync", .boolean(record?.inSync.contains(name) ?? false)),
-            ])
+            return .object(
+                [
+                    .init("name", .string(name.name)),
+                    .init("role", .string(link == route ? "active" : "passive")),
+                    .init("state", .string(status?.state ?? "silent")),
+                    .init("index", .number("\(index)")),
+                    .init("lag", .number("\(newest > index ? newest - index : 0)")),
+                    .init("address", .string(server.address)),
+                    .init("pairs", .number("\(status?.pairs ?? 0)")),
+                    .init("insync", .boolean(record?.inSync.contains(name) ?? false)),
+                ] + Router.members(of: status?.turns))
         }
+    }
+
+    private static func members(of turns: ServerStatus.Turns?) -> [Term.Member] {
+        guard let turns else { return [] }
+        return [
+            .init("longest_turn_ms", .number("\(turns.longestMilliseconds)")),
+            .init("recent_turn_ms", .number("\(turns.recentMilliseconds)")),
+        ]
     }
 }

@@ -13,7 +13,7 @@ struct LaneBatch: Sendable {
 /// What a lane is to do for a client.
 enum LaneCommand: Sendable {
     /// Serve it: a connected socket, which is the lane's to close.
-    case adopt(ConnectionIndicator, Int32)
+    case adopt(ConnectionIndicator, Int32, ConnectionSlot?)
     case send(ConnectionIndicator, FrameRun)
     case pause(ConnectionIndicator, Bool)
     /// Close it when all that was sent has left.
@@ -25,8 +25,8 @@ enum LaneCommand: Sendable {
 
     var client: ConnectionIndicator {
         switch self {
-        case .adopt(let client, _), .send(let client, _), .pause(let client, _), .close(let client), .cut(let client),
-            .report(let client, _):
+        case .adopt(let client, _, _), .send(let client, _), .pause(let client, _), .close(let client),
+            .cut(let client), .report(let client, _):
             client
         }
     }
@@ -46,13 +46,17 @@ final class LaneThread: Sendable {
 
     private let owner: LoopBound<ClientLanes>
     private let maximumOutgoingBytes: Int
+    private let incoming: IncomingBudget
     private let busyPolling: Duration
     private let started = Mutex<Result<LoopBound<ClientLane>, SystemError>?>(nil)
     private let ready = Semaphore()
 
-    init(owner: LoopBound<ClientLanes>, maximumOutgoingBytes: Int, busyPolling: Duration) {
+    init(
+        owner: LoopBound<ClientLanes>, maximumOutgoingBytes: Int, incoming: IncomingBudget, busyPolling: Duration
+    ) {
         self.owner = owner
         self.maximumOutgoingBytes = maximumOutgoingBytes
+        self.incoming = incoming
         self.busyPolling = busyPolling
     }
 
@@ -82,7 +86,8 @@ final class LaneThread: Sendable {
         defer { ended.signal() }
         do throws(SystemError) {
             let loop = try EventLoop(busyPolling: busyPolling)
-            let lane = ClientLane(on: loop, of: self, owner: owner, maximumOutgoingBytes: maximumOutgoingBytes)
+            let lane = ClientLane(
+                on: loop, of: self, owner: owner, maximumOutgoingBytes: maximumOutgoingBytes, intake: .client(incoming))
             let bound = LoopBound(lane, on: loop)
             started.withLock { $0 = .success(bound) }
             ready.signal()
@@ -107,6 +112,7 @@ final class ClientLane {
     private unowned let thread: LaneThread
     private let owner: LoopBound<ClientLanes>
     private let maximumOutgoingBytes: Int
+    private let intake: Intake
     private var clients = IdentifierMap<Client>()
     private var batch = LaneBatch()
     /// The owner is so far behind that nothing is read.
@@ -117,7 +123,11 @@ final class ClientLane {
     /// What an event takes beside its frames.
     private static let eventBytes = 96
 
-    init(on loop: EventLoop, of thread: LaneThread, owner: LoopBound<ClientLanes>, maximumOutgoingBytes: Int) {
+    init(
+        on loop: EventLoop, of thread: LaneThread, owner: LoopBound<ClientLanes>, maximumOutgoingBytes: Int,
+        intake: Intake
+    ) {
+        self.intake = intake
         self.loop = loop
         self.thread = thread
         self.owner = owner
@@ -161,7 +171,7 @@ final class ClientLane {
         var bytes = 0
         for command in commands {
             switch command {
-            case .adopt(let client, let descriptor): adopt(client, descriptor)
+            case .adopt(let client, let descriptor, let slot): adopt(client, descriptor, slot)
             case .send(let client, let run):
                 bytes += run.byteCount
                 if let place = clients.place(of: client.number) { clients[at: place].frames.send(run) }
@@ -174,14 +184,15 @@ final class ClientLane {
         thread.backlog.untakenCommands.wrappingSubtract(bytes, ordering: .relaxed)
     }
 
-    private func adopt(_ client: ConnectionIndicator, _ descriptor: Int32) {
+    private func adopt(_ client: ConnectionIndicator, _ descriptor: Int32, _ slot: ConnectionSlot?) {
         guard let connection = Connection.adopt(descriptor, on: loop) else {
             return happened(.clientClosed(client), at: loop.now)
         }
+        connection.slot = slot
         connection.maximumOutgoingBytes = maximumOutgoingBytes
         connection.restingOutgoingBytes = ClientLanes.restingOutgoingBytes
         connection.onReport = { [unowned self] in self.happened(.clientDrained(client), at: self.loop.now) }
-        let frames = FrameConnection(connection)
+        let frames = FrameConnection(connection, intake: intake)
         frames.onRun = { [unowned self, unowned frames] in
             self.happened(.clientFrames(client, $0), at: frames.receivedAt, bytes: $0.byteCount)
         }

@@ -21,6 +21,7 @@ package final class ClientLanes {
 
     private let loop: EventLoop
     private let maximumOutgoingBytes: Int
+    private let incoming: IncomingBudget
     private var lanes: [Lane] = []
     private var held = IdentifierMap<Held>()
     /// Clients whose frames need not be held back any more.
@@ -41,15 +42,22 @@ package final class ClientLanes {
         var runs: ArraySlice<(run: FrameRun, moment: Instant)> = []
     }
 
-    /// - Parameter maximumOutgoingBytes: what may wait for one client before it counts as too slow, and for one lane.
+    /// - Parameters:
+    ///   - maximumOutgoingBytes: what may wait for one client before it counts as too slow, and for one lane.
+    ///   - incoming: room for long frames that have begun to come, of all clients together.
     /// - Throws: when the system gives no thread or no descriptors.
-    package init(_ count: Int, on loop: EventLoop, maximumOutgoingBytes: Int) throws(SystemError) {
+    package init(
+        _ count: Int, on loop: EventLoop, maximumOutgoingBytes: Int,
+        incoming: IncomingBudget = IncomingBudget(bytes: Limits.maximumIncomingBytes)
+    ) throws(SystemError) {
         self.loop = loop
         self.maximumOutgoingBytes = maximumOutgoingBytes
+        self.incoming = incoming
         let owner = LoopBound(self, on: loop)
         for _ in 0..<count {
             let thread = LaneThread(
-                owner: owner, maximumOutgoingBytes: maximumOutgoingBytes, busyPolling: loop.busyPolling)
+                owner: owner, maximumOutgoingBytes: maximumOutgoingBytes, incoming: incoming,
+                busyPolling: loop.busyPolling)
             do throws(SystemError) { lanes.append(Lane(thread: thread, lane: try thread.start())) } catch {
                 end(flushingFor: .zero)
                 throw error
@@ -65,12 +73,15 @@ package final class ClientLanes {
     /// - Parameter client: a number that was not used before; clients that are numbered in a row are spread evenly.
     /// - Throws: when there is no descriptor for it; the connection is closed then.
     package func adopt(_ connection: Connection, as client: ConnectionIndicator) throws(SystemError) {
+        // It stays among its listener's for as long as its descriptor is open.
+        let slot = connection.slot
+        connection.slot = nil
         let descriptor = try connection.detach()
         guard !isEnded else {
             _ = Glibc.close(descriptor)
             return
         }
-        command(.adopt(client, descriptor))
+        command(.adopt(client, descriptor, slot))
     }
 
     /// Sends frames; they are dropped where the client is gone.

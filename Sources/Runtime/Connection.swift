@@ -26,6 +26,10 @@ package final class Connection: LoopHandle {
     package static let lowWaterMark = 256 * 1024
 
     package let loop: EventLoop
+    /// How much one read takes at most.
+    package var readSize = EventLoop.readBufferSize
+    /// The place that it takes among those of its listener, until the kernel has its descriptor back.
+    var slot: ConnectionSlot?
 
     private enum State { case idle, resolving, connecting, open, flushing, shutDown, closing, closed }
     private var state = State.idle
@@ -84,6 +88,12 @@ package final class Connection: LoopHandle {
         return SocketAddress { uv_tcp_getpeername(tcp, $0, $1) }
     }
 
+    /// As `getpeername(2)`; a libuv status.
+    func peerName(_ name: UnsafeMutablePointer<sockaddr>, _ length: UnsafeMutablePointer<Int32>) -> Int32 {
+        guard let tcp else { return UV_ENOTCONN.rawValue }
+        return uv_tcp_getpeername(tcp, name, length)
+    }
+
     /// This end's numeric address; nil where there is none (any more).
     package var local: Address? {
         guard let tcp else { return nil }
@@ -94,6 +104,30 @@ package final class Connection: LoopHandle {
     package func enableKeepalive(after delay: Duration) {
         guard let tcp else { return }
         uv_tcp_keepalive(tcp, 1, UInt32(clamping: max(1, delay.components.seconds)))
+    }
+
+    /// Has the kernel end the connection when the peer has vanished: after 15 s of silence it asks three times, five
+    /// seconds apart; what was sent may go unanswered for as long in all. A peer that is alive and silent stays.
+    package func endWhenThePeerVanishes() {
+        let (idle, interval, probes): (Int32, Int32, Int32) = (15, 5, 3)
+        set(SOL_SOCKET, SO_KEEPALIVE, 1)
+        set(Int32(IPPROTO_TCP), TCP_KEEPIDLE, idle)
+        set(Int32(IPPROTO_TCP), TCP_KEEPINTVL, interval)
+        set(Int32(IPPROTO_TCP), TCP_KEEPCNT, probes)
+        set(Int32(IPPROTO_TCP), TCP_USER_TIMEOUT, (idle + interval * probes) * 1_000)
+    }
+
+    private func set(_ level: Int32, _ option: Int32, _ value: Int32) {
+        var value = value
+        // A kernel that does not know one of them goes without it.
+        setsockopt(descriptor, level, option, &value, socklen_t(MemoryLayout<Int32>.size))
+    }
+
+    /// The socket's number; -1 where there is none (any more).
+    var descriptor: Int32 {
+        var descriptor: uv_os_fd_t = -1
+        guard let tcp, uv_fileno(tcp.asHandle, &descriptor) == 0 else { return -1 }
+        return descriptor
     }
 
     // MARK: Connecting
@@ -238,12 +272,12 @@ package final class Connection: LoopHandle {
 
     /// Gives the connection up to another thread: nothing may have been read from it or sent, and it closes here.
     ///
-    /// - Returns: a descriptor of it, which is the caller's to close.
+    /// - Returns: a descriptor of it, which is the caller's to close, as is its slot.
     /// - Throws: when the kernel gives none; the connection is closed all the same.
     func detach() throws(SystemError) -> Int32 {
         defer { close() }
-        var descriptor: uv_os_fd_t = -1
-        guard state == .open, let tcp, uv_fileno(tcp.asHandle, &descriptor) == 0 else {
+        let descriptor = self.descriptor
+        guard state == .open, descriptor >= 0 else {
             throw SystemError(UV_ENOTCONN.rawValue, doing: "hand a connection over")
         }
         let copy = fcntl(descriptor, F_DUPFD_CLOEXEC, 0)
@@ -318,9 +352,10 @@ package final class Connection: LoopHandle {
             tcp.asStream,
             { handle, _, buffer in
                 guard let buffer, let data = handle?.pointee.data else { return }
-                let shared = Unmanaged<Connection>.fromOpaque(data).takeUnretainedValue().loop.readBuffer
+                let connection = Unmanaged<Connection>.fromOpaque(data).takeUnretainedValue()
+                let shared = connection.loop.readBuffer
                 buffer.pointee.base = shared.baseAddress?.assumingMemoryBound(to: CChar.self)
-                buffer.pointee.len = shared.count
+                buffer.pointee.len = min(shared.count, connection.readSize)
             },
             { stream, count, buffer in
                 guard let data = stream?.pointee.data else { return }
@@ -562,6 +597,7 @@ package final class Connection: LoopHandle {
     private func finish() {
         guard state == .closing else { return }
         state = .closed
+        slot = nil
         outgoing = []
         sent = 0
         let callback = onClose

@@ -1,9 +1,12 @@
+import CLibUV
 import Glibc
 package import TupleCore
 
 extension Logger {
-    /// Writes a line that a core has asked for.
+    /// Writes a line that a core has asked for, unless it goes on and on: see ``LogFilter``.
     package func log(_ line: LogLine) {
+        let now = Instant(nanoseconds: Int64(truncatingIfNeeded: uv_hrtime()))
+        guard let line = filter.admit(line, at: now) else { return }
         let level: LogLevel =
             switch line.level {
             case .debug: .debug

@@ -33,6 +33,9 @@ package final class EventLoop {
     private var soonCallbacks: [() -> Void] = []
     /// Which iteration this is.
     private(set) var iteration: UInt64 = 0
+    private var meter = TurnMeter()
+    /// When the running turn began, in the loop's own time; nil before anything of it has run.
+    private var turnBegan: UInt64?
     let busyPolling: Duration
     private var polling: BusyPolling
     /// Since when there has been nothing to do.
@@ -99,6 +102,21 @@ package final class EventLoop {
 
     /// Milliseconds since 1970 UTC; it may jump.
     package func wallClockMilliseconds() -> Int64 { WallClock.milliseconds() }
+
+    /// How long everybody else has waited for one turn at most, since the start and of late: with an error of two
+    /// milliseconds upwards.
+    package var longestTurn: (ever: Duration, ofLate: Duration) { (meter.longest, meter.longestOfLate(at: now)) }
+
+    /// To be called before the loop's own time is set forward in the middle of a turn.
+    func willUpdateTime() {
+        if turnBegan == nil { turnBegan = uv_now(raw) }
+    }
+
+    private func turnEnds() {
+        guard let began = turnBegan else { return }
+        turnBegan = nil
+        meter.turned(from: Instant(nanoseconds: Int64(truncatingIfNeeded: began &* 1_000_000)), to: now)
+    }
 
     // MARK: Running
 
@@ -199,6 +217,7 @@ package final class EventLoop {
     private func finishIteration() {
         inbox.deliverWhileAwake()
         flush(isEarly: false)
+        turnEnds()
         if polling.window > 0, uv_is_active(idle.asHandle) == 0 { lookForEvents() }
         if !inbox.fallsAsleep() { startIdling() }
         iteration &+= 1
@@ -221,6 +240,7 @@ package final class EventLoop {
     }
 
     private func hasWokenUp() {
+        willUpdateTime()
         inbox.hasWokenUp()
         guard let since = waitingSince else { return }
         waitingSince = nil

@@ -4,16 +4,24 @@ import Glibc
 
 /// An HTTP/1.1 server on a loop, by libmicrohttpd: its epoll descriptor is one more descriptor of ours, so that
 /// requests are handled on the loop's thread, between everything else.
+///
+/// Connections are accepted here and given to it. When it accepts itself it stops at its limit, and looks for others only
+/// when something else wakes it up: once the last connection has gone, nothing does.
 package final class HTTPServer: LoopHandle {
     package struct Limits: Sendable {
-        /// Connections beyond which further ones wait to be accepted.
-        package var connections: UInt32 = 1024
+        /// Connections at once. One more takes the place of the one that has waited for a request for longest, of the
+        /// source that has the most of those.
+        package var connections = 256
         /// Bytes of a request's body; a larger one is answered 413.
-        package var bodyBytes = 16 * 1024 * 1024
+        package var bodyBytes = 64 * 1024
         /// Bytes of the request line and headers of one connection, roughly; a larger one is answered 414 or 431.
         package var headBytes = 64 * 1024
         /// Whole seconds that a connection may stay silent.
-        package var idleSeconds: UInt32 = 30
+        package var idleSeconds: UInt32 = 10
+        /// How long a request may take to come, whole, from when its connection could send it.
+        package var requestTimeout = Duration.seconds(10)
+        /// See ``Listener/Limits/keptFree``.
+        package var keptFreeDescriptors = 0
         /// How long an answer may take; then 504 is given.
         package var answerTimeout = Duration.seconds(30)
 
@@ -21,13 +29,21 @@ package final class HTTPServer: LoopHandle {
     }
 
     /// Where it listens, with the real port where 0 was asked for.
-    package let address: Address
+    package var address: Address { listener?.address ?? Address(host: "", port: 0) }
+    /// See ``Listener/onError``.
+    package var onAcceptError: ((String) -> Void)? {
+        get { listener?.onError }
+        set { listener?.onError = newValue }
+    }
     let loop: EventLoop
     let limits: Limits
     private var handler: ((HTTPExchange) -> Void)?
     private var daemon: OpaquePointer?
     private var poll: UnsafeMutablePointer<uv_poll_t>?
     private var timer: Timer?
+    private var listener: Listener?
+    private var callers: HTTPCallers
+    private var sweep: Timer?
     private var willRunSoon = false
     private var isRunning = false
     private var closesAfterRun = false
@@ -41,16 +57,14 @@ package final class HTTPServer: LoopHandle {
         self.loop = loop
         self.limits = limits
         self.handler = handler
-        let (listener, bound) = try HTTPServer.listen(on: loop, address)
-        self.address = bound
+        callers = HTTPCallers(most: limits.connections, requestTimeout: limits.requestTimeout)
         super.init()
+        // More than are accepted: it never has to refuse one.
         daemon = shim_start_daemon(
-            listener, limits.connections, limits.headBytes, limits.idleSeconds,
-            HTTPServer.onRequest, Unmanaged.passUnretained(self).toOpaque(), HTTPServer.onCompleted, nil)
-        guard let daemon else {
-            _ = Glibc.close(listener)
-            throw ListenError(address: address, code: errno)
-        }
+            UInt32(clamping: 2 * limits.connections + HTTPServer.endingConnections), limits.headBytes,
+            limits.idleSeconds, HTTPServer.onRequest, HTTPServer.onCompleted, HTTPServer.onConnection,
+            Unmanaged.passUnretained(self).toOpaque())
+        guard let daemon else { throw ListenError(address: address, code: errno) }
         let poll = UnsafeMutablePointer<uv_poll_t>.allocate(capacity: 1)
         let status = uv_poll_init(loop.raw, poll, shim_epoll_descriptor(daemon))
         guard status == 0 else {
@@ -62,6 +76,19 @@ package final class HTTPServer: LoopHandle {
         poll.pointee.data = Unmanaged<LoopHandle>.passRetained(self).toOpaque()
         self.poll = poll
         timer = Timer(on: loop) { [unowned self] in self.run() }
+        do throws(ListenError) {
+            let places = limits.connections + HTTPServer.endingConnections
+            listener = try Listener(
+                on: loop, address: address,
+                limits: Listener.Limits(connections: places, keptFree: limits.keptFreeDescriptors)
+            ) { [unowned self] in self.accepted($0) }
+        } catch {
+            close()
+            throw error
+        }
+        let sweep = Timer(on: loop) { [unowned self] in self.callers.endLate(at: self.loop.now) }
+        sweep.schedule(after: HTTPServer.sweepInterval, repeatingEvery: HTTPServer.sweepInterval)
+        self.sweep = sweep
         uv_poll_start(poll, Int32(UV_READABLE.rawValue)) { handle, _, _ in
             guard let data = handle?.pointee.data else { return }
             Unmanaged<HTTPServer>.fromOpaque(data).takeUnretainedValue().run()
@@ -83,6 +110,8 @@ package final class HTTPServer: LoopHandle {
         self.daemon = nil
         self.poll = nil
         timer = nil
+        sweep = nil
+        listener?.close()
         uv_poll_stop(poll)
         uv_close(poll.asHandle) { handle in
             guard let handle, let data = handle.pointee.data else { return }
@@ -94,6 +123,36 @@ package final class HTTPServer: LoopHandle {
     }
 
     override func loopIsClosing() { close() }
+
+    // MARK: Connections
+
+    /// Those that were told to end, and are not gone yet.
+    package static let endingConnections = 32
+    private static let sweepInterval = Duration.seconds(1)
+
+    package var connectionCount: Int { callers.count }
+
+    private func accepted(_ connection: Connection) {
+        connection.endWhenThePeerVanishes()
+        let source = connection.peer?.host ?? ""
+        let slot = connection.slot
+        connection.slot = nil
+        let address = SocketAddress { name, length in connection.peerName(name, length) }
+        let descriptor: Int32
+        do throws(SystemError) { descriptor = try connection.detach() } catch {
+            listener?.onError?("\(error)")
+            return
+        }
+        guard let daemon, let address else {
+            _ = Glibc.close(descriptor)
+            return
+        }
+        callers.add(HTTPCaller(descriptor, from: source, slot: slot, at: loop.now))
+        // It closes the descriptor where it fails.
+        let result = address.withPointer { MHD_add_connection(daemon, descriptor, $0, address.length) }
+        if result != .YES { callers.remove(descriptor) }
+        runSoon()
+    }
 
     // MARK: Running
 
@@ -138,10 +197,21 @@ package final class HTTPServer: LoopHandle {
             uploadSize.pointee = 0
             return exchange.received(bytes) ? .YES : .NO
         }
+        server.callers.asked(shim_connection_descriptor(connection))
         return exchange.proceed { server.handler?($0) }
     }
 
-    private static let onCompleted: MHD_RequestCompletedCallback = { _, _, state, _ in
+    private static let onConnection: MHD_NotifyConnectionCallback = { context, connection, _, event in
+        guard let context, let connection, event == .CONNECTION_NOTIFY_CLOSED else { return }
+        let server = Unmanaged<HTTPServer>.fromOpaque(context).takeUnretainedValue()
+        server.callers.remove(shim_connection_descriptor(connection))
+    }
+
+    private static let onCompleted: MHD_RequestCompletedCallback = { context, connection, state, _ in
+        if let context, let connection {
+            let server = Unmanaged<HTTPServer>.fromOpaque(context).takeUnretainedValue()
+            server.callers.answered(shim_connection_descriptor(connection), at: server.loop.now)
+        }
         guard let state, let known = state.pointee else { return }
         state.pointee = nil
         let exchange = Unmanaged<HTTPExchange>.fromOpaque(known).takeRetainedValue()
@@ -211,36 +281,5 @@ package final class HTTPServer: LoopHandle {
             }
             return text
         }
-    }
-
-    // MARK: The listening socket
-
-    /// It is made here rather than by libmicrohttpd, which would not tell why it fails.
-    private static func listen(on loop: EventLoop, _ address: Address) throws(ListenError) -> (Int32, Address) {
-        let candidate: SocketAddress
-        do throws(SystemError) {
-            let candidates = try address.resolveBlocking(on: loop)
-            guard let first = candidates.first else { throw SystemError(UV_EAI_NONAME.rawValue, doing: "") }
-            candidate = first
-        } catch {
-            throw ListenError(address: address, code: error.code)
-        }
-        let kind = Int32(SOCK_STREAM.rawValue) | Int32(SOCK_NONBLOCK.rawValue) | Int32(SOCK_CLOEXEC.rawValue)
-        let descriptor = socket(candidate.isIPv6 ? AF_INET6 : AF_INET, kind, 0)
-        guard descriptor >= 0 else { throw ListenError(address: address, code: errno) }
-        var yes: Int32 = 1
-        setsockopt(descriptor, SOL_SOCKET, SO_REUSEADDR, &yes, socklen_t(MemoryLayout<Int32>.size))
-        guard candidate.withPointer({ bind(descriptor, $0, candidate.length) }) == 0,
-            Glibc.listen(descriptor, 1024) == 0
-        else {
-            let code = errno
-            _ = Glibc.close(descriptor)
-            throw ListenError(address: address, code: code)
-        }
-        let bound = SocketAddress { name, length in
-            var size = socklen_t(length.pointee)
-            return getsockname(descriptor, name, &size)
-        }
-        return (descriptor, Address(host: address.host, port: bound?.address.port ?? address.port))
     }
 }

@@ -1,18 +1,45 @@
 import CLibUV
+import Synchronization
 
-/// A listening TCP socket on a loop; it stays until `close()`.
+/// A listening TCP socket on a loop; it stays until `close()`. Whom it has no place for waits in the kernel.
 package final class Listener: LoopHandle {
     /// Connections that the kernel accepts ahead of us.
     private static let backlog: Int32 = 1024
 
+    package struct Limits: Sendable {
+        /// Connections at once, whatever has become of them: a place is free again when the descriptor is.
+        package var connections: Int
+        /// What is accepted in one turn of the loop.
+        package var perTurn = 32
+        /// It stops for a while where fewer descriptors than about this are left, which are for others.
+        package var keptFree: Int
+
+        package init(connections: Int = .max, keptFree: Int = 0) {
+            self.connections = connections
+            self.keptFree = keptFree
+        }
+    }
+
     /// Where it listens, with the real port where 0 was asked for.
     package private(set) var address: Address
-    /// Accepting failed, as when descriptors run out: the kernel's words. The listener goes on.
+    /// Accepting failed, or has to wait because there is no place: in words. The listener goes on.
     package var onError: ((String) -> Void)?
+    /// Asked before each connection is taken; nil where none has to be.
+    package var hasRoom: (() -> Bool)?
 
     private let loop: EventLoop
+    private let limits: Limits
+    private let slots = ConnectionSlots()
+    private let descriptorLimit: Int
     private var tcp: UnsafeMutablePointer<uv_tcp_t>?
     private var onAccept: ((Connection) -> Void)?
+    /// What was accepted in one turn, and in which.
+    private var accepted = (count: 0, iteration: UInt64(0))
+    private var isResuming = false
+    private var resting: Timer?
+    /// How soon it is looked whether there is a place again; and how long nobody is taken in when descriptors are few.
+    private static let retry = Duration.milliseconds(20)
+    private static let rest = Duration.milliseconds(500)
 
     /// Binds and listens. SO_REUSEADDR is set, so that a restart need not wait for the connections of before.
     ///
@@ -21,9 +48,11 @@ package final class Listener: LoopHandle {
     ///   - onAccept: is given each new connection, open, to set its callbacks; reading starts when it returns.
     /// - Throws: `ListenError`, with what to do about it.
     package init(
-        on loop: EventLoop, address: Address, onAccept: @escaping (Connection) -> Void
+        on loop: EventLoop, address: Address, limits: Limits = Limits(), onAccept: @escaping (Connection) -> Void
     ) throws(ListenError) {
         self.loop = loop
+        self.limits = limits
+        descriptorLimit = DescriptorLimit.current
         self.address = address
         self.onAccept = onAccept
         super.init()
@@ -68,16 +97,63 @@ package final class Listener: LoopHandle {
             onError?(SystemError.reason(status))
             return
         }
+        // While one that waits is not taken, libuv keeps it and looks for no other.
+        guard !isResuming, resting == nil, mayTake() else { return }
+        take(server)
+    }
+
+    /// Whether the connection that waits may be taken now; otherwise it is seen to that it is looked at again.
+    private func mayTake() -> Bool {
+        if accepted.iteration != loop.iteration { accepted = (0, loop.iteration) }
+        guard accepted.count < limits.perTurn else {
+            isResuming = true
+            loop.soon { [weak self] in self?.resume() }
+            return false
+        }
+        guard slots.open < limits.connections, hasRoom?() ?? true else {
+            onError?(limits.connections == .max ? "no place is free" : "all \(limits.connections) places are taken")
+            restFor(Listener.retry)
+            return false
+        }
+        return true
+    }
+
+    private func restFor(_ pause: Duration) {
+        let timer = resting ?? Timer(on: loop) { [weak self] in self?.resume() }
+        resting = timer
+        timer.schedule(after: pause)
+    }
+
+    private func resume() {
+        isResuming = false
+        resting = nil
+        guard let tcp, mayTake() else { return }
+        take(tcp.asStream)
+    }
+
+    private func take(_ server: UnsafeMutablePointer<uv_stream_t>) {
+        accepted.count += 1
         guard let connection = Connection.accept(from: server, on: loop) else { return }
+        connection.slot = slots.take()
         guard let onAccept else { return connection.close() }
+        // The kernel gives the lowest number that is free. Once there is none, libuv ends whoever calls without a word.
+        if limits.keptFree > 0, Int(connection.descriptor) >= descriptorLimit - limits.keptFree {
+            onError?("fewer than \(limits.keptFree) of \(descriptorLimit) file descriptors are left (ulimit -n)")
+            restFor(Listener.rest)
+        }
         onAccept(connection)
         connection.startReading()
     }
+
+    /// How many connections there are.
+    package var openConnections: Int { slots.open }
 
     /// Stops listening and frees the port; connections accepted before stay.
     package func close() {
         onAccept = nil
         onError = nil
+        hasRoom = nil
+        resting = nil
         guard let tcp else { return }
         self.tcp = nil
         uv_close(tcp.asHandle) { handle in
@@ -88,6 +164,29 @@ package final class Listener: LoopHandle {
     }
 
     override func loopIsClosing() { close() }
+}
+
+/// Counts connections, on whichever threads they are.
+final class ConnectionSlots: Sendable {
+    private let count = Atomic<Int>(0)
+
+    var open: Int { count.load(ordering: .relaxed) }
+
+    func take() -> ConnectionSlot {
+        count.wrappingAdd(1, ordering: .relaxed)
+        return ConnectionSlot(of: self)
+    }
+
+    fileprivate func give() { count.wrappingSubtract(1, ordering: .relaxed) }
+}
+
+/// A connection's place, for as long as it lives.
+final class ConnectionSlot: Sendable {
+    private let slots: ConnectionSlots
+
+    fileprivate init(of slots: ConnectionSlots) { self.slots = slots }
+
+    deinit { slots.give() }
 }
 
 /// A listener that could not be set up.

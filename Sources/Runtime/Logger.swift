@@ -1,4 +1,5 @@
 import Glibc
+import TupleCore
 
 /// The operators' log: one line an event, to standard error or a file. It never blocks and never fails: what cannot be
 /// written is dropped and counted, and the count is logged as soon as writing works again.
@@ -20,6 +21,9 @@ package final class Logger {
     package var minimumLevel = LogLevel.info
     /// Lines that could not be written, since the start.
     package private(set) var droppedLines = 0
+
+    /// What the cores say passes it.
+    var filter = LogFilter()
 
     private let format: LogFormat
     private let clock: () -> Int64

@@ -77,6 +77,8 @@ final class ProxyProcess {
     private var clients = IdentifierMap<FrameConnection>()
     /// Where the clients' connections are instead, with more than one thread.
     private var lanes: ClientLanes?
+    private let incoming = IncomingBudget(bytes: Limits.maximumIncomingBytes)
+    private let descriptors: DescriptorPlan
     private var servers: [ServerLink: FrameConnection] = [:]
     private var operators: [OperatorLink: FrameConnection] = [:]
     private var exchanges: [StatusToken: HTTPExchange] = [:]
@@ -96,6 +98,8 @@ final class ProxyProcess {
     /// which does not wait for credit, sends whole answers.
     private static let maximumClientBytes = 2 * Limits.maximumAnswerBytes
     private static let keepalive = Duration.seconds(1)
+    /// Descriptors that clients and HTTP leave to servers, operators and files whatever happens.
+    private static let keptFreeOfClients = 48
     private static let maximumServerBytes = 2_048 * 1_048_576
     /// Clients beyond the limit that are still being told so.
     private static let flushTime = Duration.milliseconds(200)
@@ -105,6 +109,10 @@ final class ProxyProcess {
     init(_ values: OptionValues, logger: Logger) throws(StartFailure) {
         self.logger = logger
         data = values.text("data")
+        let threads = values.integer("threads")
+        descriptors = try DescriptorPlan.fit(
+            clients: values.integer("max-clients"), isGiven: values.isGiven("max-clients"), threads: threads,
+            limit: DescriptorLimit.current)
         let identity: UInt64
         do throws(SystemError) {
             loop = try EventLoop(busyPolling: values.duration("busy-poll"))
@@ -122,41 +130,55 @@ final class ProxyProcess {
         } catch { throw StartFailure(description: "--data \(values.text("data")): \(error)") }
         router = Router(
             settings: RouterSettings(
-                maximumClients: values.integer("max-clients"), newCluster: ClusterID(max(1, identity))),
+                maximumClients: descriptors.clients, newCluster: ClusterID(max(1, identity))),
             record: known, at: loop.now)
-        try startLanes(values.integer("threads") - 1)
+        try startLanes(threads - 1)
         try listen(values)
     }
 
     private func startLanes(_ count: Int) throws(StartFailure) {
         guard count > 0 else { return }
         do throws(SystemError) {
-            let lanes = try ClientLanes(count, on: loop, maximumOutgoingBytes: ProxyProcess.maximumClientBytes)
+            let lanes = try ClientLanes(
+                count, on: loop, maximumOutgoingBytes: ProxyProcess.maximumClientBytes, incoming: incoming)
             lanes.onEvent = { [unowned self] in self.happened($0, at: $1) }
             self.lanes = lanes
         } catch { throw StartFailure(description: "--threads: \(error)") }
     }
 
     private func listen(_ values: OptionValues) throws(StartFailure) {
-        try listen(values, "clients") { [unowned self] in self.acceptedClient($0) }
-        try listen(values, "servers") { [unowned self] in self.acceptedServer($0) }
-        try listen(values, "operators") { [unowned self] in self.acceptedOperator($0) }
+        let clients = descriptors.clients + DescriptorPlan.clientsToldAndClosed
+        try listen(values, "clients", clients, keptFree: ProxyProcess.keptFreeOfClients) { [unowned self] in
+            self.acceptedClient($0)
+        }
+        try listen(values, "servers", DescriptorPlan.servers) { [unowned self] in self.acceptedServer($0) }
+        try listen(values, "operators", DescriptorPlan.operators) { [unowned self] in self.acceptedOperator($0) }
         guard let address = values.addressIfAny("http") else { return }
         do throws(ListenError) {
-            http = try HTTPServer(on: loop, address: address) { [unowned self] in self.serve($0) }
+            var limits = HTTPServer.Limits()
+            limits.connections = DescriptorPlan.http
+            limits.keptFreeDescriptors = ProxyProcess.keptFreeOfClients
+            let http = try HTTPServer(on: loop, address: address, limits: limits) { [unowned self] in self.serve($0) }
+            http.onAcceptError = { [unowned self] in self.cannotAccept("http", $0) }
+            self.http = http
         } catch { throw StartFailure(description: "--http: \(error)") }
     }
 
     private func listen(
-        _ values: OptionValues, _ flag: String, _ accept: @escaping (Connection) -> Void
+        _ values: OptionValues, _ flag: String, _ places: Int, keptFree: Int = 2,
+        _ accept: @escaping (Connection) -> Void
     ) throws(StartFailure) {
         do throws(ListenError) {
-            let listener = try Listener(on: loop, address: values.address(flag), onAccept: accept)
-            listener.onError = { [unowned self] in
-                self.logger.log(.warning, "accept-failed", [("at", flag), ("reason", $0)])
-            }
+            let limits = Listener.Limits(connections: places, keptFree: keptFree)
+            let listener = try Listener(on: loop, address: values.address(flag), limits: limits, onAccept: accept)
+            listener.onError = { [unowned self] in self.cannotAccept(flag, $0) }
             listeners.append(listener)
         } catch { throw StartFailure(description: "--\(flag): \(error)") }
+    }
+
+    /// Whoever calls waits in the kernel.
+    private func cannotAccept(_ flag: String, _ reason: String) {
+        logger.log(LogLine(.warn, "accept-failed", [.init("at", flag), .init("reason", reason)]))
     }
 
     /// Runs until the service is shut down.
@@ -166,7 +188,10 @@ final class ProxyProcess {
         signals = SignalHandler.ofDaemon(
             on: loop, logger, reopening: { [unowned self] in self.logger.reopen() },
             ending: { [unowned self] in self.happened(.terminated) })
-        let ticker = Timer(on: loop) { [unowned self] in self.happened(.tick) }
+        let ticker = Timer(on: loop) { [unowned self] in
+            self.router.turns = self.loop.turns
+            self.happened(.tick)
+        }
         ticker.schedule(after: RouterSettings.tick, repeatingEvery: RouterSettings.tick)
         self.ticker = ticker
         orphans = OrphanReaper(ifNeededOn: loop)
@@ -177,6 +202,11 @@ final class ProxyProcess {
                 ("operators", "\(listeners[2].address)"), ("http", http.map { "\($0.address)" } ?? "off"),
                 ("epoch", "\(router.record?.epoch.number ?? 0)"), ("version", Release.version),
             ])
+        if descriptors.isLowered {
+            logger.log(
+                .warning, "clients-lowered",
+                [("clients", "\(descriptors.clients)"), ("descriptors", "\(DescriptorLimit.current)")])
+        }
         loop.run()
         if let lanes, !lanes.wait(atMost: ProxyProcess.laneEndTime) {
             logger.log(.warning, "threads-hang")
@@ -196,7 +226,12 @@ final class ProxyProcess {
         isStepping = true
         step(event, at: moment ?? loop.now)
         // What happened meanwhile.
-        while !waiting.isEmpty { step(waiting.removeFirst(), at: loop.now) }
+        var next = 0
+        while next < waiting.count {
+            step(waiting[next], at: loop.now)
+            next += 1
+        }
+        waiting.removeAll(keepingCapacity: next <= 1_024)
         isStepping = false
     }
 
@@ -259,20 +294,20 @@ final class ProxyProcess {
     // MARK: Connections
 
     private func acceptedClient(_ connection: Connection) {
+        connection.endWhenThePeerVanishes()
         lastClient += 1
         let client = ConnectionIndicator(lastClient)
         let source = connection.source
         if let lanes {
             do throws(SystemError) { try lanes.adopt(connection, as: client) } catch {
-                logger.log(.warning, "accept-failed", [("at", "clients"), ("reason", "\(error)")])
-                return
+                return cannotAccept("clients", "\(error)")
             }
             return happened(.clientConnected(client, source: source))
         }
         connection.maximumOutgoingBytes = ProxyProcess.maximumClientBytes
         connection.restingOutgoingBytes = ClientLanes.restingOutgoingBytes
         connection.onReport = { [unowned self] in self.happened(.clientDrained(client)) }
-        let frames = FrameConnection(connection)
+        let frames = FrameConnection(connection, intake: .client(incoming))
         frames.onRun = { [unowned self, unowned frames] in
             self.happened(.clientFrames(client, $0), at: frames.receivedAt)
         }
@@ -290,7 +325,7 @@ final class ProxyProcess {
         connection.maximumOutgoingBytes = ProxyProcess.maximumServerBytes
         connection.isFlushedFirst = true
         connection.enableKeepalive(after: ProxyProcess.keepalive)
-        let frames = FrameConnection(connection)
+        let frames = FrameConnection(connection, intake: .server)
         frames.onRun = { [unowned self, unowned frames] in
             self.happened(.serverFrames(link, $0), at: frames.receivedAt)
         }
@@ -305,7 +340,8 @@ final class ProxyProcess {
     private func acceptedOperator(_ connection: Connection) {
         lastNumber += 1
         let link = OperatorLink(lastNumber)
-        let frames = FrameConnection(connection)
+        connection.endWhenThePeerVanishes()
+        let frames = FrameConnection(connection, intake: .operatorLink)
         frames.onFrame = { [unowned self] in self.happened(.operatorFrame(link, $0)) }
         frames.onClose = { [unowned self] _ in
             guard self.operators.removeValue(forKey: link) != nil else { return }

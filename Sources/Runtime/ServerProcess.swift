@@ -31,7 +31,14 @@ final class ServerProcess {
     private var exitCode: Int32 = 0
     private var isEnding = false
 
-    private static let reconnectDelay = Duration.milliseconds(50)
+    /// A proxy that returns is found within a second.
+    private var reconnect = Backoff(first: .milliseconds(50), longest: .seconds(1))
+    private var proxyConnectedAt: Instant?
+    /// A registration that lasts for so long has succeeded.
+    private static let registrationTime = Duration.seconds(1)
+    /// Other servers' connections, those that have not said who they are among them.
+    private static let maximumPeers = 96
+    private static let keptFreeOfPeers = 32
     private static let connectTimeout = Duration.milliseconds(1_000)
     /// A link that was silent for this long is probed by the kernel: a host that vanished without a word is noticed.
     private static let keepalive = Duration.seconds(1)
@@ -52,7 +59,9 @@ final class ServerProcess {
         self.logger = logger
         self.journal = journal
         var accept: ((Connection) -> Void)?
-        let listener = try Listener(on: loop, address: options.listen) { accept?($0) }
+        let limits = Listener.Limits(
+            connections: ServerProcess.maximumPeers, keptFree: ServerProcess.keptFreeOfPeers)
+        let listener = try Listener(on: loop, address: options.listen, limits: limits) { accept?($0) }
         self.listener = listener
         var settings = ReplicaSettings(
             name: options.name, address: "\(options.advertise ?? listener.address)", rule: options.rule,
@@ -68,7 +77,7 @@ final class ServerProcess {
             settings: settings, state: copy.state, record: copy.record, isSuspect: copy.isSuspect,
             lineage: copy.lineage, at: Moment(instant: loop.now, wallMilliseconds: loop.wallClockMilliseconds()))
         accept = { [unowned self] in self.accepted($0) }
-        listener.onError = { [unowned self] in self.logger.log(.warning, "accept-failed", [("reason", $0)]) }
+        listener.onError = { [unowned self] in self.warn("accept-failed", [.init("reason", $0)]) }
         if options.spawnsPassive {
             companion = Companion(options, on: loop, logger: logger)
         }
@@ -89,7 +98,7 @@ final class ServerProcess {
             self.logger.log(.alert, "repaired", [server, ("file", file), ("from", "memory")])
         }
         journal.onWarning = { [unowned self] event, what in
-            self.logger.log(.warning, event, [server, ("reason", what)])
+            self.warn(event, [.init("server", self.options.name), .init("reason", what)])
         }
         journal.onDisk = { [unowned self] in self.happened(.disk($0)) }
         journal.onRead = { [unowned self] in self.happened(.journalRead($0, $1)) }
@@ -103,7 +112,10 @@ final class ServerProcess {
             on: loop, logger, reopening: { [unowned self] in self.logger.reopen() },
             ending: { [unowned self] in self.end(.shutdown) })
         loop.afterEvents { [unowned self] in self.flush(isEarly: $0) }
-        let ticker = Timer(on: loop) { [unowned self] in self.happened(.tick) }
+        let ticker = Timer(on: loop) { [unowned self] in
+            self.replica.turns = self.loop.turns
+            self.happened(.tick)
+        }
         let period = min(options.heartbeatInterval / 4, ServerProcess.longestTick)
         ticker.schedule(after: period, repeatingEvery: period)
         self.ticker = ticker
@@ -133,7 +145,12 @@ final class ServerProcess {
         isStepping = true
         step(event, at: instant ?? loop.now)
         // What happened meanwhile.
-        while !waiting.isEmpty { step(waiting.removeFirst(), at: loop.now) }
+        var next = 0
+        while next < waiting.count {
+            step(waiting[next], at: loop.now)
+            next += 1
+        }
+        waiting.removeAll(keepingCapacity: next <= 1_024)
         isStepping = false
     }
 
@@ -187,13 +204,14 @@ final class ServerProcess {
         connection.maximumOutgoingBytes = ServerProcess.maximumOutgoingBytes
         let frames = FrameConnection(connection, allowsSource: true)
         frames.onRun = { [unowned self, unowned frames] in self.happened(.proxyFrames($0), at: frames.receivedAt) }
-        frames.onClose = { [unowned self, unowned frames] _ in
+        frames.onClose = { [unowned self, unowned frames] reason in
             guard self.proxy === frames else { return }
             self.proxy = nil
-            self.happened(.proxyLost)
-            self.loop.after(ServerProcess.reconnectDelay) { [weak self] in self?.connectToProxy() }
+            self.lostProxy(reason)
         }
+        proxyConnectedAt = nil
         connection.onConnected = { [unowned self, unowned connection] in
+            self.proxyConnectedAt = self.loop.now
             connection.enableKeepalive(after: ServerProcess.keepalive)
             guard self.knowsItsAddress(by: connection) else { return }
             self.happened(.proxyConnected)
@@ -218,36 +236,59 @@ final class ServerProcess {
         return true
     }
 
+    private func lostProxy(_ reason: String) {
+        if let since = proxyConnectedAt {
+            let hasLasted = loop.now.duration(since: since) >= ServerProcess.registrationTime
+            if replica.isRegistered, hasLasted { reconnect.reset() }
+        } else {
+            warn("proxy-unreachable", [.init("address", options.proxy), .init("reason", reason)])
+        }
+        happened(.proxyLost(reason: reason))
+        let wait = reconnect.wait(random: .random(in: 0 ... .max))
+        loop.after(wait) { [weak self] in self?.connectToProxy() }
+    }
+
+    /// Says it, unless it goes on and on.
+    private func warn(_ event: String, _ fields: [LogLine.Field]) { logger.log(LogLine(.warn, event, fields)) }
+
     private func accepted(_ connection: Connection) {
         lastPeer += 1
         let peer = PeerID(lastPeer)
-        adopt(connection, as: peer)
+        adopt(connection, as: peer, intake: .peer)
         happened(.peerAccepted(peer))
     }
 
     private func dial(_ peer: PeerID, _ text: String) {
         guard let address = try? Address(parsing: text) else {
-            logger.log(.error, "bad-address", [("address", text)])
+            logger.log(LogLine(.error, "bad-address", [.init("address", text)]))
             happened(.peerLost(peer))
             return
         }
         let connection = Connection(on: loop)
-        adopt(connection, as: peer)
+        var isConnected = false
+        adopt(connection, as: peer, intake: .trusted) { [unowned self] reason in
+            guard !isConnected else { return }
+            self.warn("peer-unreachable", [.init("address", text), .init("reason", reason)])
+        }
         connection.onConnected = { [unowned self, unowned connection] in
+            isConnected = true
             connection.enableKeepalive(after: ServerProcess.keepalive)
             self.happened(.dialed(peer))
         }
         connection.connect(to: address, timeout: ServerProcess.connectTimeout)
     }
 
-    private func adopt(_ connection: Connection, as peer: PeerID) {
+    private func adopt(
+        _ connection: Connection, as peer: PeerID, intake: Intake, onClose: @escaping (String) -> Void = { _ in }
+    ) {
         connection.maximumOutgoingBytes = ServerProcess.maximumOutgoingBytes
         connection.enableKeepalive(after: ServerProcess.keepalive)
-        let frames = FrameConnection(connection)
+        let frames = FrameConnection(connection, intake: intake)
         frames.onFrame = { [unowned self, unowned frames] in self.happened(.peerFrame(peer, $0), at: frames.receivedAt)
         }
-        frames.onClose = { [unowned self] _ in
+        frames.onClose = { [unowned self] reason in
             guard self.peers.removeValue(forKey: peer) != nil else { return }
+            onClose(reason)
             self.happened(.peerLost(peer))
         }
         connection.onDrained = { [unowned self] in self.happened(.peerDrained(peer)) }

@@ -25,6 +25,7 @@ package final class Timer: LoopHandle {
     package func schedule(after delay: Duration, repeatingEvery period: Duration? = nil) {
         guard let handle else { return }
         // The loop's own clock is as old as the current iteration, and is cut to milliseconds: hence the two fixes.
+        loop.willUpdateTime()
         uv_update_time(loop.raw)
         let repetition = period.map { max(1, Timer.milliseconds($0)) } ?? 0
         let initial = delay <= .zero ? 0 : Timer.milliseconds(delay) + 1

@@ -41,7 +41,7 @@ extension ServerHost {
     func proxyLost() {
         guard !isFrozen else { return later { [unowned self] in proxyLost() } }
         proxyEnd = nil
-        happened(.proxyLost)
+        happened(.proxyLost(reason: "the connection was closed"))
         let life = life
         world.after(ServerHost.reconnectDelay) { [weak self] in
             guard let self, life == self.life else { return }

@@ -321,6 +321,23 @@ public struct ServerStatus: Hashable, Sendable {
     public var digest: UInt64
     /// For each passive server that is connected to this active one: the last entry it holds durably.
     public var followers: [Follower]
+    /// Of its event loop; nil where it does not say.
+    public var turns: Turns?
+
+    /// The longest turns of an event loop: so long everybody else has waited for one of them.
+    public struct Turns: Hashable, Sendable {
+        /// Since the process began.
+        public var longestMilliseconds: UInt64
+        /// Of the last 30 to 60 seconds.
+        public var recentMilliseconds: UInt64
+
+        public init(longestMilliseconds: UInt64, recentMilliseconds: UInt64) {
+            self.longestMilliseconds = longestMilliseconds
+            self.recentMilliseconds = recentMilliseconds
+        }
+    }
+
+    private static let turnsTag: UInt64 = 30
 
     public struct Follower: Hashable, Sendable {
         public var name: NodeID
@@ -333,7 +350,7 @@ public struct ServerStatus: Hashable, Sendable {
 
     public init(
         role: String, state: String, position: LogPosition, lag: UInt64, pairs: UInt64, digest: UInt64,
-        followers: [Follower]
+        followers: [Follower], turns: Turns? = nil
     ) {
         self.role = role
         self.state = state
@@ -342,6 +359,7 @@ public struct ServerStatus: Hashable, Sendable {
         self.pairs = pairs
         self.digest = digest
         self.followers = followers
+        self.turns = turns
     }
 
     public func frame(sequence: RequestSequence) -> Frame {
@@ -357,6 +375,14 @@ public struct ServerStatus: Hashable, Sendable {
             writer.node(follower.name)
             writer.fixed64(follower.index.number)
         }
+        var extensions = Extensions()
+        if let turns {
+            var value = ByteWriter()
+            value.fixed64(turns.longestMilliseconds)
+            value.fixed64(turns.recentMilliseconds)
+            extensions.set(Self.turnsTag, value.bytes)
+        }
+        writer.extensions(extensions)
         return Frame(Header(.statusReply, sequence: sequence), payload: writer.bytes)
     }
 
@@ -373,6 +399,10 @@ public struct ServerStatus: Hashable, Sendable {
             let name = try reader.node()
             followers.append(Follower(name: name, index: LogIndex(try reader.fixed64())))
         }
+        let extensions = try reader.extensions()
         try reader.end()
+        guard let value = extensions[Self.turnsTag] else { return }
+        var fields = ByteReader(value)
+        turns = Turns(longestMilliseconds: try fields.fixed64(), recentMilliseconds: try fields.fixed64())
     }
 }

@@ -242,7 +242,7 @@ extension Wire {
         let wire = Wire.askingForANewcomer()
         // a's side of the connection ends, and no other one comes about; what was sent arrives.
         wire.close(.nodeToProxy("a"))
-        wire.happen(wire.node("a"), .proxyLost)
+        wire.happen(wire.node("a"), .proxyLost(reason: "the connection was closed"))
         wire.node("a").connectAt = wire.now
         wire.cuts = [Cut(from: "proxy", to: "a")]
         wire.cut("a", "b")

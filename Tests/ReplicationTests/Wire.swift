@@ -181,7 +181,7 @@ final class Wire {
         case .reconnectToProxy:
             close(.nodeToProxy(name))
             node.connectAt = now.advanced(by: Wire.reconnectDelay)
-            happen(node, .proxyLost)
+            happen(node, .proxyLost(reason: "the connection was closed"))
         case .sendToPeer(let peer, let frame): send(frame, from: .nodeToPeer(name, peer.number))
         case .closePeer(let peer):
             dials.removeAll { $0.node == name && $0.peer == peer }

@@ -191,7 +191,7 @@ extension Wire {
         case .proxyToOperator(let id): happen(.operatorClosed(OperatorLink(id)))
         case .nodeToProxy(let name):
             node(name).connectAt = now.advanced(by: Wire.reconnectDelay)
-            happen(node(name), .proxyLost)
+            happen(node(name), .proxyLost(reason: "the connection was closed"))
         case .nodeToPeer(let name, let peer): happen(node(name), .peerLost(PeerID(peer)))
         case .client(let id): clients[id]?.isOpen = false
         case .operatorConsole: break

@@ -1,4 +1,5 @@
 import Testing
+import TupleCore
 
 @testable import Runtime
 
@@ -54,8 +55,10 @@ import Testing
 
     @Test func bodyArrivesWholeAndTheAnswerMayComeLater() throws {
         let body = patternedBytes(3_000_000)
+        var limits = HTTPServer.Limits()
+        limits.bodyBytes = body.count
         var seen: [UInt8] = []
-        let answer = try exchange(request("PUT /v1/tuples", body: body)) { exchange in
+        let answer = try exchange(request("PUT /v1/tuples", body: body), limits: limits) { exchange in
             seen = exchange.request.body
             // The exchange's own server's loop: answer from a later event.
             later(exchange) { exchange.respond(.text(201, "made")) }
@@ -219,6 +222,86 @@ import Testing
         let listener = try localListener(on: loop) { $0.close() }
         let error = #expect(throws: ListenError.self) { try HTTPServer(on: loop, address: listener.address) { _ in } }
         #expect(error?.description.contains("cannot listen on \(listener.address): address already in use") == true)
+    }
+
+    /// 1,100 idle connections once silenced it for good: it did not answer even after they had all closed.
+    @Test(arguments: [false, true])
+    func healthIsAnsweredThoughStrangersFillIt(closesStrangers: Bool) throws {
+        var limits = HTTPServer.Limits()
+        limits.connections = 8
+        limits.idleSeconds = 1
+        var received: [UInt8] = []
+        try withLoop { loop in
+            let server = try HTTPServer(on: loop, address: Address(host: "127.0.0.1", port: 0), limits: limits) {
+                $0.respond(.text(200, "ok"))
+            }
+            var strangers: [Connection] = []
+            for _ in 0..<100 {
+                let stranger = Connection(on: loop)
+                stranger.connect(to: server.address, timeout: .seconds(20))
+                strangers.append(stranger)
+            }
+            loop.after(.milliseconds(500)) {
+                if closesStrangers { for stranger in strangers { stranger.close() } }
+                loop.after(.milliseconds(100)) {
+                    let client = Connection(on: loop)
+                    client.onConnected = { [unowned client] in client.send(self.request("GET /healthz")) }
+                    client.onBytes = { received.append(contentsOf: $0) }
+                    client.onClose = { _ in
+                        #expect(server.connectionCount <= limits.connections + HTTPServer.endingConnections)
+                        server.close()
+                        for stranger in strangers { stranger.close() }
+                        loop.stop()
+                    }
+                    client.connect(to: server.address, timeout: .seconds(20))
+                }
+            }
+        }
+        #expect(String(decoding: received, as: UTF8.self).hasPrefix("HTTP/1.1 200 OK"))
+    }
+
+    @Test func aRequestThatComesDropByDropIsEndedInTime() throws {
+        var limits = HTTPServer.Limits()
+        limits.requestTimeout = .milliseconds(300)
+        var isEnded = false
+        try withLoop { loop in
+            let server = try HTTPServer(on: loop, address: Address(host: "127.0.0.1", port: 0), limits: limits) {
+                $0.respond(.text(200, "never"))
+            }
+            let client = Connection(on: loop)
+            let drops = Timer(on: loop) { client.send(Array("X".utf8)) }
+            client.onConnected = {
+                client.send(Array("GET / HTTP/1.1\r\nX-Slow: ".utf8))
+                drops.schedule(after: .milliseconds(50), repeatingEvery: .milliseconds(50))
+            }
+            client.onClose = { _ in
+                isEnded = true
+                drops.cancel()
+                server.close()
+                loop.stop()
+            }
+            client.connect(to: server.address, timeout: .seconds(20))
+        }
+        #expect(isEnded)
+    }
+
+    @Test func theLongestWaitingOfTheLargestSourceMakesRoom() throws {
+        var callers = HTTPCallers(most: 3, requestTimeout: .seconds(10))
+        func caller(_ number: Int32, _ source: String, _ second: Int64) -> HTTPCaller {
+            // No descriptor: shutting it down does nothing.
+            HTTPCaller(-number, from: source, slot: nil, at: Instant(nanoseconds: second * 1_000_000_000))
+        }
+        let all = [caller(1, "a", 0), caller(2, "b", 1), caller(3, "b", 2), caller(4, "c", 3), caller(5, "c", 4)]
+        for caller in all[..<3] { callers.add(caller) }
+        callers.asked(all[1].descriptor)
+        callers.answered(all[1].descriptor, at: Instant(nanoseconds: 2_500_000_000))
+        callers.add(all[3])
+        #expect(all.map(\.isEnding) == [false, false, true, false, false])
+        callers.remove(all[2].descriptor)
+        callers.add(all[4])
+        #expect(all.map(\.isEnding) == [true, false, true, false, false])
+        callers.endLate(at: Instant(nanoseconds: 13_100_000_000))
+        #expect(all.map(\.isEnding) == [true, true, true, true, false])
     }
 }
 
