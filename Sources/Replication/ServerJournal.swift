@@ -317,7 +317,7 @@ package final class ServerJournal {
                 self.noteSnapshot()
             case .failure(let error) where error.shortage != nil:
                 // The log goes on without it; the next one is taken when as much again has been written.
-                break
+                self.onWarning?("not-snapshotted", "\(error)")
             case .failure(let error):
                 self.onFailure?("\(error)")
                 return

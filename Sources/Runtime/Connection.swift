@@ -30,6 +30,9 @@ package final class Connection: LoopHandle {
     package var readSize = EventLoop.readBufferSize
     /// The place that it takes among those of its listener, until the kernel has its descriptor back.
     var slot: ConnectionSlot?
+    /// Its peer has said who it is.
+    package var isIdentified = false
+    private var establishedAt = Instant(nanoseconds: 0)
 
     private enum State { case idle, resolving, connecting, open, flushing, shutDown, closing, closed }
     private var state = State.idle
@@ -266,6 +269,7 @@ package final class Connection: LoopHandle {
             return nil
         }
         connection.state = .open
+        connection.establishedAt = loop.now
         uv_tcp_nodelay(tcp, 1)
         return connection
     }
@@ -539,6 +543,16 @@ package final class Connection: LoopHandle {
     }
 
     // MARK: Closing
+
+    /// Whether it may go where others need its place: nobody knows who it is though there was time to say so, or all has
+    /// been said to it.
+    func mayMakeRoom(after age: Duration) -> Bool {
+        switch state {
+        case .open: !isIdentified && loop.now.duration(since: establishedAt) >= age
+        case .shutDown: true
+        case .idle, .resolving, .connecting, .flushing, .closing, .closed: false
+        }
+    }
 
     /// Closes at once; what was not flushed is lost.
     package func close() { close(because: .closedHere) }

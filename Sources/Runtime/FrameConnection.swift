@@ -101,6 +101,7 @@ package final class FrameConnection {
 
     private func deliver() {
         receivedAt = connection.loop.now
+        defer { if decoder.frameCount > 0 { connection.isIdentified = true } }
         do throws(FrameError) {
             if onRun != nil {
                 while !isClosed, !isPaused, let run = try decoder.nextRun(atMost: FrameConnection.maximumRun) {

@@ -13,10 +13,14 @@ package final class Listener: LoopHandle {
         package var perTurn = 32
         /// It stops for a while where fewer descriptors than about this are left, which are for others.
         package var keptFree: Int
+        /// How long a connection keeps its place though its peer has not said who it is, where others wait for one; nil
+        /// for ever.
+        package var unidentifiedTime: Duration?
 
-        package init(connections: Int = .max, keptFree: Int = 0) {
+        package init(connections: Int = .max, keptFree: Int = 0, unidentifiedTime: Duration? = nil) {
             self.connections = connections
             self.keptFree = keptFree
+            self.unidentifiedTime = unidentifiedTime
         }
     }
 
@@ -36,9 +40,13 @@ package final class Listener: LoopHandle {
     /// What was accepted in one turn, and in which.
     private var accepted = (count: 0, iteration: UInt64(0))
     private var isResuming = false
+    /// Those that may have to make room, the oldest first; some that have ended are among them.
+    private var newcomers: [Connection] = []
     private var resting: Timer?
     /// How soon it is looked whether there is a place again; and how long nobody is taken in when descriptors are few.
     private static let retry = Duration.milliseconds(20)
+    /// For those who say who they are as soon as they are connected.
+    static let unidentifiedTime = Duration.milliseconds(100)
     private static let rest = Duration.milliseconds(500)
 
     /// Binds and listens. SO_REUSEADDR is set, so that a restart need not wait for the connections of before.
@@ -112,10 +120,35 @@ package final class Listener: LoopHandle {
         }
         guard slots.open < limits.connections, hasRoom?() ?? true else {
             onError?(limits.connections == .max ? "no place is free" : "all \(limits.connections) places are taken")
+            makeRoom()
             restFor(Listener.retry)
             return false
         }
         return true
+    }
+
+    /// Ends the connections that nobody knows, if they have had their time. Whoever says at once who he is hardly waits,
+    /// however many strangers there are.
+    ///
+    /// - Complexity: O(connections), while there is no place, once in ``retry``.
+    private func makeRoom() {
+        guard let time = limits.unidentifiedTime else { return }
+        var left = limits.perTurn
+        newcomers.removeAll { connection in
+            guard left > 0, connection.mayMakeRoom(after: time) else {
+                return connection.slot == nil
+            }
+            left -= 1
+            connection.close()
+            return true
+        }
+    }
+
+    private func note(_ connection: Connection) {
+        guard limits.unidentifiedTime != nil else { return }
+        // As seldom as its count doubles what can be there.
+        if newcomers.count > 2 * limits.connections + 64 { newcomers.removeAll { $0.slot == nil } }
+        newcomers.append(connection)
     }
 
     private func restFor(_ pause: Duration) {
@@ -135,6 +168,7 @@ package final class Listener: LoopHandle {
         accepted.count += 1
         guard let connection = Connection.accept(from: server, on: loop) else { return }
         connection.slot = slots.take()
+        note(connection)
         guard let onAccept else { return connection.close() }
         // The kernel gives the lowest number that is free. Once there is none, libuv ends whoever calls without a word.
         if limits.keptFree > 0, Int(connection.descriptor) >= descriptorLimit - limits.keptFree {
@@ -154,6 +188,7 @@ package final class Listener: LoopHandle {
         onError = nil
         hasRoom = nil
         resting = nil
+        newcomers = []
         guard let tcp else { return }
         self.tcp = nil
         uv_close(tcp.asHandle) { handle in

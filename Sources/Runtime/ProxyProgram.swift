@@ -147,12 +147,16 @@ final class ProxyProcess {
     }
 
     private func listen(_ values: OptionValues) throws(StartFailure) {
-        let clients = descriptors.clients + DescriptorPlan.clientsToldAndClosed
-        try listen(values, "clients", clients, keptFree: ProxyProcess.keptFreeOfClients) { [unowned self] in
-            self.acceptedClient($0)
-        }
-        try listen(values, "servers", DescriptorPlan.servers) { [unowned self] in self.acceptedServer($0) }
-        try listen(values, "operators", DescriptorPlan.operators) { [unowned self] in self.acceptedOperator($0) }
+        let clients = Listener.Limits(
+            connections: descriptors.clients + DescriptorPlan.clientsToldAndClosed,
+            keptFree: ProxyProcess.keptFreeOfClients)
+        let servers = Listener.Limits(
+            connections: DescriptorPlan.servers, keptFree: 2, unidentifiedTime: Listener.unidentifiedTime)
+        let operators = Listener.Limits(
+            connections: DescriptorPlan.operators, keptFree: 2, unidentifiedTime: Listener.unidentifiedTime)
+        try listen(values, "clients", clients) { [unowned self] in self.acceptedClient($0) }
+        try listen(values, "servers", servers) { [unowned self] in self.acceptedServer($0) }
+        try listen(values, "operators", operators) { [unowned self] in self.acceptedOperator($0) }
         guard let address = values.addressIfAny("http") else { return }
         do throws(ListenError) {
             var limits = HTTPServer.Limits()
@@ -165,11 +169,9 @@ final class ProxyProcess {
     }
 
     private func listen(
-        _ values: OptionValues, _ flag: String, _ places: Int, keptFree: Int = 2,
-        _ accept: @escaping (Connection) -> Void
+        _ values: OptionValues, _ flag: String, _ limits: Listener.Limits, _ accept: @escaping (Connection) -> Void
     ) throws(StartFailure) {
         do throws(ListenError) {
-            let limits = Listener.Limits(connections: places, keptFree: keptFree)
             let listener = try Listener(on: loop, address: values.address(flag), limits: limits, onAccept: accept)
             listener.onError = { [unowned self] in self.cannotAccept(flag, $0) }
             listeners.append(listener)

@@ -60,7 +60,8 @@ final class ServerProcess {
         self.journal = journal
         var accept: ((Connection) -> Void)?
         let limits = Listener.Limits(
-            connections: ServerProcess.maximumPeers, keptFree: ServerProcess.keptFreeOfPeers)
+            connections: ServerProcess.maximumPeers, keptFree: ServerProcess.keptFreeOfPeers,
+            unidentifiedTime: Listener.unidentifiedTime)
         let listener = try Listener(on: loop, address: options.listen, limits: limits) { accept?($0) }
         self.listener = listener
         var settings = ReplicaSettings(

@@ -269,7 +269,9 @@ private func answer(_ number: UInt64, bytes: Int = 3) -> FrameRun {
                 }
                 if present.arrived[1]?.count == Int(frames) { present.finish() }
             }
-            loop.offload({ sendAll(to: address.port, (1...frames).map { request($0, bytes: size) }) }) { #expect($0) }
+            loop.offload({ sendAll(to: address.port, (1...frames).map { request($0, bytes: $0 == 1 ? 3 : size) }) }) {
+                #expect($0)
+            }
         }
         #expect(scene?.arrived == [1: Array(1...frames)])
         #expect(most > ClientLanes.maximumUntakenBytes)

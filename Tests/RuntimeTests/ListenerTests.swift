@@ -1,4 +1,5 @@
 import Testing
+import WireProtocol
 
 @testable import Runtime
 
@@ -129,5 +130,42 @@ import Testing
             Connection(on: loop).connect(to: listener.address, timeout: .seconds(20))
         }
         #expect(words.first?.contains("ulimit -n") == true)
+    }
+
+    /// Strangers at a server's door once kept the other server out for as long as they liked.
+    @Test func whoSaysWhoHeIsFindsAPlaceAmongStrangers() throws {
+        var strangersEnded = 0
+        var greeted = false
+        try withLoop { loop in
+            var served: [FrameConnection] = []
+            let listener = try Listener(
+                on: loop, address: Address(host: "127.0.0.1", port: 0),
+                limits: Listener.Limits(connections: 4, unidentifiedTime: .milliseconds(100))
+            ) { connection in
+                let frames = FrameConnection(connection, intake: .peer)
+                frames.onFrame = { _ in
+                    greeted = true
+                    // It keeps its place whoever comes.
+                    loop.after(.milliseconds(500)) {
+                        #expect(connection.isOpen)
+                        loop.stop()
+                    }
+                }
+                served.append(frames)
+            }
+            for number in 0..<60 {
+                let caller = Connection(on: loop)
+                if number == 30 {
+                    caller.onConnected = { [unowned caller] in
+                        caller.send(Frame(Header(.peerHello), payload: [1]).encoded)
+                    }
+                } else {
+                    caller.onClose = { _ in strangersEnded += 1 }
+                }
+                caller.connect(to: listener.address, timeout: .seconds(20))
+            }
+            loop.after(.seconds(50)) { withExtendedLifetime((served, listener)) {} }
+        }
+        #expect(greeted && strangersEnded >= 30)
     }
 }
