@@ -226,5 +226,27 @@ def check_longest_turn():
             expect(0 <= of["recent_turn_ms"] <= of["longest_turn_ms"], f"{of}")
 
 
+def check_health_of_a_server():
+    """The container's health check: a server is well while its loop turns, in sync or not; one that stands still is not"""
+    script = Path(__file__).resolve().parents[2] / "docker" / "healthcheck.sh"
+    with Suite(servers=2) as suite:
+        def health(name):
+            arguments = suite.daemons[name].arguments
+            listen = arguments[arguments.index("--listen") + 1]
+            return subprocess.run([script], env={**os.environ, "TWINSPACE_NAME": name, "TWINSPACE_LISTEN": listen},
+                                  capture_output=True, text=True, timeout=30, check=False).returncode
+
+        for name in suite.names:
+            expect_equal(health(name), 0, f"health of {name}")
+        suite.freeze("b")
+        expect_equal(health("b"), 1, "health of a frozen server")
+        suite.thaw("b")
+        suite.kill("proxy")
+        for name in suite.names:
+            expect_equal(health(name), 0, f"health of {name} without a proxy")
+        suite.start("proxy")
+        suite.wait_redundant()
+
+
 if __name__ == "__main__":
     sys.exit(run_checks(globals()))
