@@ -50,33 +50,6 @@ package struct ClientSession {
         case wake(at: Instant)
     }
 
-    struct Entry {
-        var payload: [UInt8]
-        var flags: Header.Flags
-        var isRead: Bool
-        var deadline: Instant
-        /// On any connection.
-        var wasSent = false
-        /// On how many connections.
-        var timesSent = 0
-        /// On this connection.
-        var isInFlight = false
-        /// What has come of the answer on this connection.
-        var parts: Answer?
-        /// How many parts that are, and how many there ever were.
-        var partCount = 0
-        var mostParts = 0
-
-        /// A proxy says `unavailable` of what it was sent on this connection, and cannot know of an earlier one: on that
-        /// the request may have been carried out.
-        func settled(_ answer: Answer) -> Answer {
-            guard answer.status == .unavailable, !isRead, timesSent > 1 else { return answer }
-            return Answer(
-                status: .unknown,
-                message: "\(answer.message); but it was sent before, and may have been carried out then")
-        }
-    }
-
     enum Phase: Equatable {
         /// Nothing to do.
         case idle
@@ -87,7 +60,10 @@ package struct ClientSession {
 
     package let settings: Settings
     private(set) var phase = Phase.idle
-    private var entries: [UInt64: Entry] = [:]
+    /// By number. They are changed in place only: a copy of an entry costs a copy of all that has come of its answer.
+    private(set) var entries: [UInt64: Entry] = [:]
+    /// When each of them is to be looked at; an entry's own deadline may be later.
+    private(set) var deadlines = DeadlineQueue()
     private var nextSequence: UInt64 = 1
     /// The lowest number that is not answered; ``nextSequence`` where all are.
     private var lowWater: UInt64 = 1
@@ -111,6 +87,22 @@ package struct ClientSession {
     /// Requests that have no answer yet.
     package var outstanding: Int { entries.count }
 
+    /// Whether a proxy has taken this connection.
+    package var isWelcome: Bool {
+        if case .ready = phase { true } else { false }
+    }
+
+    /// What the requests wait for, in words for people.
+    package var situation: String {
+        switch phase {
+        case .idle: "the next attempt to connect is due"
+        case .connecting: lastFailure.isEmpty ? "no connection yet" : "\(lastFailure); it is tried again"
+        case .greeting: "the proxy has taken the connection, and says nothing"
+        case .ready:
+            "the proxy has the request and has not answered: no server is active ('status' shows them), or it takes long"
+        }
+    }
+
     // MARK: Events
 
     /// Takes a request on; its answer will carry the number that is returned.
@@ -132,6 +124,7 @@ package struct ClientSession {
             payload: payload, flags: request.isExplained ? .explain : [],
             isRead: !request.mayChange,
             deadline: now.advanced(by: settings.timeout))
+        deadlines.insert(DeadlineQueue.Item(deadline: now.advanced(by: settings.timeout), number: sequence))
         switch phase {
         case .idle:
             failures = 0
@@ -187,32 +180,21 @@ package struct ClientSession {
     private mutating func respond(_ frame: Frame, _ now: Instant, _ actions: inout [Action]) {
         let sequence = frame.header.sequence.number
         // An answer that nobody waits for any more: its request's time was over.
-        guard frame.header.session == settings.session, var entry = entries[sequence], entry.isInFlight else { return }
+        guard frame.header.session == settings.session, let place = entries.index(forKey: sequence),
+            entries.values[place].isInFlight
+        else { return }
         guard let part = try? Answer(decoding: frame.payload) else {
             return breakOff("the proxy sent an answer that cannot be read", now, &actions)
         }
         failures = 0
-        if frame.header.flags.contains(.first) {
-            entry.parts = part
-            entry.partCount = 1
-        } else if entry.parts != nil {
-            entry.parts?.append(part)
-            entry.partCount += 1
-        } else {
-            // The rest of an answer whose beginning went to a connection that is gone.
-            return
-        }
-        if frame.header.flags.contains(.more) {
-            // Only what is new counts: an answer that breaks off at the same place again and again is none.
-            if entry.partCount > entry.mostParts {
-                entry.mostParts = entry.partCount
-                entry.deadline = now.advanced(by: settings.timeout)
-            }
-            entries[sequence] = entry
-        } else if let answer = entry.parts {
-            finish(sequence, entry.settled(answer), &actions)
-            pump(&actions)
-        }
+        guard
+            entries.values[place].take(
+                part, isFirst: frame.header.flags.contains(.first), isLast: !frame.header.flags.contains(.more),
+                deadline: now.advanced(by: settings.timeout))
+        else { return }
+        let answer = entries.values[place].settled
+        finish(sequence, answer, &actions)
+        pump(&actions)
     }
 
     private mutating func refused(_ message: String, _ now: Instant, _ actions: inout [Action]) {
@@ -238,20 +220,18 @@ package struct ClientSession {
         {
             let sequence = nextToSend
             nextToSend += 1
-            guard var entry = entries[sequence] else { continue }
-            guard entry.payload.count <= payloadLimit else {
-                finish(sequence, ClientSession.tooLarge(entry.payload.count, limit: payloadLimit), &actions)
+            guard let place = entries.index(forKey: sequence) else { continue }
+            let payload = entries.values[place].payload
+            guard payload.count <= payloadLimit else {
+                finish(sequence, ClientSession.tooLarge(payload.count, limit: payloadLimit), &actions)
                 continue
             }
-            entry.wasSent = true
-            entry.timesSent += 1
-            entry.isInFlight = true
-            entries[sequence] = entry
+            entries.values[place].isSent()
             inFlight += 1
             let header = Header(
-                .request, flags: entry.flags, session: settings.session, sequence: RequestSequence(sequence),
-                lowWater: RequestSequence(lowWater))
-            actions.append(.send(Frame(header, payload: entry.payload)))
+                .request, flags: entries.values[place].flags, session: settings.session,
+                sequence: RequestSequence(sequence), lowWater: RequestSequence(lowWater))
+            actions.append(.send(Frame(header, payload: payload)))
         }
     }
 
@@ -260,6 +240,7 @@ package struct ClientSession {
         if entry.isInFlight { inFlight -= 1 }
         if answer.status == .unknown { unknown.insert(sequence) }
         advanceLowWater()
+        deadlines.tidy(living: entries.count) { entries[$0] != nil }
         actions.append(.answer(RequestSequence(sequence), answer))
     }
 
@@ -288,12 +269,13 @@ package struct ClientSession {
     /// that grows.
     private mutating func failed(_ reason: String, _ now: Instant, _ actions: inout [Action]) {
         lastFailure = reason
-        for (sequence, var entry) in entries where entry.isInFlight {
-            entry.isInFlight = false
-            entry.parts = nil
-            entries[sequence] = entry
+        // What is on its way lies between these; with nothing on its way a failed attempt costs nothing.
+        for sequence in lowWater..<nextToSend where inFlight > 0 {
+            guard let place = entries.index(forKey: sequence), entries.values[place].isInFlight else { continue }
+            entries.values[place].isInFlight = false
+            entries.values[place].parts = nil
+            inFlight -= 1
         }
-        inFlight = 0
         nextToSend = lowWater
         failures += 1
         proxy = (proxy + 1) % settings.proxies
@@ -310,7 +292,17 @@ package struct ClientSession {
     // MARK: Time
 
     private mutating func expire(_ now: Instant, _ actions: inout [Action]) {
-        for sequence in entries.filter({ $0.value.deadline <= now }).keys.sorted() {
+        var late: [UInt64] = []
+        while let first = deadlines.first, first.deadline <= now {
+            _ = deadlines.removeFirst()
+            guard let deadline = entries[first.number]?.deadline else { continue }
+            if deadline <= now {
+                late.append(first.number)
+            } else {
+                deadlines.insert(DeadlineQueue.Item(deadline: deadline, number: first.number))
+            }
+        }
+        for sequence in late.sorted() {
             guard let entry = entries[sequence] else { continue }
             finish(sequence, lateAnswer(entry), &actions)
         }
@@ -346,14 +338,14 @@ package struct ClientSession {
     }
 
     private mutating func wakeForDeadlines(_ now: Instant, _ actions: inout [Action]) {
-        // One wake at a time: deadlines only move later, so an early one is harmless, and entries are seldom looked
-        // through. Only a handshake's deadline may come before the wake that is set.
+        // One wake at a time: deadlines only move later, so an early one is harmless. Only a handshake's deadline may
+        // come before the wake that is set.
         var earliest: Instant?
         switch phase {
         case .connecting(let deadline), .greeting(let deadline): earliest = deadline
         case .idle, .ready: break
         }
-        if nextWake == nil, let deadline = entries.values.lazy.map(\.deadline).min() {
+        if nextWake == nil, !entries.isEmpty, let deadline = deadlines.first?.deadline {
             earliest = min(earliest ?? deadline, deadline)
         }
         guard let earliest, earliest < nextWake ?? Instant(nanoseconds: .max) else { return }

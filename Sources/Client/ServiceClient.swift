@@ -16,6 +16,12 @@ package final class ServiceClient {
     private var handlers: [RequestSequence: (Answer) -> Void] = [:]
     private var connectDelay: Timer?
     private var wake: Timer?
+    /// Called with what is waited for, when nothing has come for a second, and again when that has changed.
+    package var onSilence: ((String) -> Void)?
+    private var silence: Timer?
+    private var lastProgress = Instant(nanoseconds: 0)
+    private var said = ""
+    private static let silenceThatIsTold = Duration.seconds(1)
     /// On all connections together.
     package private(set) var bytesReceived = 0
 
@@ -46,6 +52,7 @@ package final class ServiceClient {
         let (sequence, actions) = session.submit(request, at: loop.now)
         let operation = OperationID(session: session.settings.session, sequence: sequence)
         let sent = loop.now
+        if handlers.isEmpty { progressed() }
         handlers[sequence] =
             request.mayChange
             ? { [loop] answer in
@@ -53,6 +60,31 @@ package final class ServiceClient {
                 then(answer.toBeAskedFor(as: operation, sent: loop.now.duration(since: sent)))
             } : then
         carryOut(actions)
+    }
+
+    private func progressed() {
+        lastProgress = loop.now
+        said = ""
+        guard onSilence != nil, silence == nil else { return }
+        let timer = Timer(on: loop) { [weak self] in self?.lookForSilence() }
+        silence = timer
+        timer.schedule(after: ServiceClient.silenceThatIsTold)
+    }
+
+    private func lookForSilence() {
+        guard !handlers.isEmpty else {
+            silence = nil
+            return
+        }
+        let left = ServiceClient.silenceThatIsTold - loop.now.duration(since: lastProgress)
+        guard left <= .zero else {
+            silence?.schedule(after: left)
+            return
+        }
+        let words = session.situation
+        if words != said { onSilence?("waiting: \(words) (--timeout \(session.settings.timeout.unitText))") }
+        said = words
+        silence?.schedule(after: ServiceClient.silenceThatIsTold)
     }
 
     private func handle(_ event: ClientSession.Event) { carryOut(session.handle(event, at: loop.now)) }
@@ -120,6 +152,7 @@ package final class ServiceClient {
 
     private func receive(_ bytes: UnsafeRawBufferPointer, from connection: Connection) {
         bytesReceived += bytes.count
+        if session.isWelcome { progressed() }
         decoder.append(bytes)
         do throws(FrameError) {
             // Handling a frame may end this very connection.
