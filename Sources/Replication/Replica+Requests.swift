@@ -191,6 +191,10 @@ extension Replica {
             tellOutcome(frame, request.payload)
             return
         }
+        if request.operatorName == SpaceQuestion.operatorName {
+            answer(frame, SpaceQuestion.answer(state.space.rule))
+            return
+        }
         guard let known = Operator(rawValue: request.operatorName) else {
             answer(
                 frame,

@@ -25,7 +25,8 @@ public enum JSON {
         return output
     }
 
-    /// Appends the term as JSON. Control characters (C0, DEL and C1) are escaped; bytes of a string that are not UTF-8
+    /// Appends the term as JSON. Control characters (C0, DEL and C1), and those that reorder a line or end it
+    /// (``Invisible``), are escaped; bytes of a string that are not UTF-8
     /// become U+FFFD; a number whose text is none (a peer may send that) becomes a string.
     public static func write(_ term: Term, to output: inout [UInt8]) {
         switch term {
@@ -70,10 +71,14 @@ public enum JSON {
             case 0x0A: output.append(contentsOf: "\\n".utf8)
             case 0x0D: output.append(contentsOf: "\\r".utf8)
             case 0x09: output.append(contentsOf: "\\t".utf8)
-            case 0..<0x20, 0x7F: escape(byte, to: &output)
-            case 0xC2 where bytes[at + 1] < 0xA0:
-                escape(bytes[at + 1], to: &output)
-                at += 1
+            case 0..<0x20, 0x7F: escape(UInt16(byte), to: &output)
+            case 0x80...:
+                if let found = Invisible.at(at, of: bytes) {
+                    escape(found.code, to: &output)
+                    at += found.count - 1
+                } else {
+                    output.append(byte)
+                }
             default: output.append(byte)
             }
             at += 1
@@ -81,11 +86,30 @@ public enum JSON {
         output.append(UInt8(ascii: "\""))
     }
 
-    private static func escape(_ byte: UInt8, to output: inout [UInt8]) {
+    /// Appends `\u` and the four digits.
+    public static func escape(_ code: UInt16, to output: inout [UInt8]) {
         let digits = [UInt8]("0123456789abcdef".utf8)
-        output.append(contentsOf: "\\u00".utf8)
-        output.append(digits[Int(byte >> 4)])
-        output.append(digits[Int(byte & 15)])
+        output.append(contentsOf: "\\u".utf8)
+        for shift in [12, 8, 4, 0] { output.append(digits[Int(code >> UInt16(shift)) & 15]) }
+    }
+}
+
+/// Characters beyond ASCII that a terminal, or whoever reads a line, would act on without showing them: the controls C1,
+/// those that reorder text (Unicode's Bidi_Control), and the line and paragraph separators.
+public enum Invisible {
+    /// The code of such a character that begins at `at`, and its bytes; nil where there is none.
+    public static func at(_ at: Int, of bytes: [UInt8]) -> (code: UInt16, count: Int)? {
+        guard at + 1 < bytes.count else { return nil }
+        let (first, second) = (bytes[at], bytes[at + 1])
+        if first == 0xC2 { return second < 0xA0 ? (UInt16(second), 2) : nil }
+        // U+061C.
+        if first == 0xD8 { return second == 0x9C ? (0x061C, 2) : nil }
+        guard first == 0xE2, at + 2 < bytes.count, second == 0x80 || second == 0x81 else { return nil }
+        let code = 0x2000 | UInt16(second & 0x3F) << 6 | UInt16(bytes[at + 2] & 0x3F)
+        switch code {
+        case 0x200E, 0x200F, 0x2028...0x202E, 0x2066...0x2069: return (code, 3)
+        default: return nil
+        }
     }
 }
 
@@ -138,7 +162,11 @@ public struct JSONError: Error, Hashable, Sendable, CustomStringConvertible {
 extension Answer {
     /// The answer as programs see it, on the command line and over HTTP: `status` and `pairs` always; `reasons` beside
     /// what PUT or POST gave back; `warning` where there is one; `message` with every status but `ok`.
-    public var json: Term {
+    public var json: Term { json(details: nil) }
+
+    /// The same; beside malformed items `details` says why they are, where the space's rule is known: a sentence for each,
+    /// and null for an item that came back for another reason.
+    public func json(details rule: ElementRule?) -> Term {
         let items = rejected.isEmpty ? pairs.map { Term($0) } : rejected.map(\.item)
         var members = [
             Term.Member(name: [UInt8]("status".utf8), value: .string(status.name)),
@@ -148,6 +176,9 @@ extension Answer {
             members.append(Term.Member(name: [UInt8](name.utf8), value: value))
         }
         if !rejected.isEmpty { add("reasons", .list(rejected.map { .string($0.reason.name) })) }
+        if let rule, hasMalformed {
+            add("details", .list(rejected.map { $0.detail(rule).map(Term.string) ?? .null }))
+        }
         if !warning.isEmpty { add("warning", .string(warning)) }
         if !message.isEmpty {
             add("message", .string(message))
@@ -155,6 +186,18 @@ extension Answer {
             add("message", .string(status.explanation))
         }
         return .object(members)
+    }
+}
+
+extension Answer {
+    /// Whether an item came back because it is malformed.
+    public var hasMalformed: Bool { rejected.contains { $0.reason == .malformed } }
+}
+
+extension Rejected {
+    /// Why the item is malformed, in a sentence; nil where it came back for another reason.
+    public func detail(_ rule: ElementRule) -> String? {
+        reason == .malformed ? MalformedItem.detail(of: item, rule: rule) : nil
     }
 }
 
