@@ -66,24 +66,27 @@ package struct Option: Sendable {
 
     /// Without the two dashes; lower case, with single dashes between words.
     package var name: String
+    /// One letter that stands for it behind a single dash.
+    package var letter: Character?
     package var kind: Kind
     package var isRequired: Bool
     /// As it would be written.
     package var defaultText: String?
     package var help: String
+    /// The environment's names for it: the first that is set counts.
+    package var variables: [String]
 
     package init(
-        _ name: String, _ kind: Kind, isRequired: Bool = false, default defaultText: String? = nil, help: String
+        _ name: String, letter: Character? = nil, _ kind: Kind, isRequired: Bool = false,
+        default defaultText: String? = nil, variables: [String]? = nil, help: String
     ) {
         self.name = name
+        self.letter = letter
         self.kind = kind
         self.isRequired = isRequired
         self.defaultText = defaultText
         self.help = help
-    }
-
-    package var variable: String {
-        "TWINSPACE_" + name.uppercased().map { $0 == "-" ? "_" : String($0) }.joined()
+        self.variables = variables ?? ["TWINSPACE_" + name.uppercased().map { $0 == "-" ? "_" : String($0) }.joined()]
     }
 
     var takesValue: Bool {
@@ -165,13 +168,14 @@ extension OptionsSpecification {
                 table.given.insert(option.name)
             } else if inherited?.isGiven(option.name) == true {
                 // Given to an earlier parse, which has looked at the environment too.
-            } else if let text = environment[option.variable], !text.isEmpty {
-                table.values[option.name] = try parse(text, of: option, from: option.variable)
+            } else if let variable = option.variables.first(where: { environment[$0]?.isEmpty == false }) {
+                table.values[option.name] = try parse(environment[variable] ?? "", of: option, from: variable)
                 table.given.insert(option.name)
             } else if let text = option.defaultText {
                 table.values[option.name] = try parse(text, of: option, from: "the default of --\(option.name)")
             } else if option.isRequired {
-                throw error("--\(option.name) is missing; give it, or set \(option.variable)")
+                throw error(
+                    "--\(option.name) is missing; give it, or set \(option.variables.joined(separator: " or "))")
             }
             table.known.insert(option.name)
         }
@@ -184,6 +188,9 @@ extension OptionsSpecification {
         let parts = body.split(separator: "=", maxSplits: 1, omittingEmptySubsequences: false)
         let name = String(parts[0])
         if isLong, let option = options.first(where: { $0.name == name }) {
+            return (option, parts.count > 1 ? String(parts[1]) : nil)
+        }
+        if !isLong, let option = options.first(where: { $0.letter.map(String.init) == name }) {
             return (option, parts.count > 1 ? String(parts[1]) : nil)
         }
         var problem = "unknown option '\(isLong ? "--" : "-")\(name)'"

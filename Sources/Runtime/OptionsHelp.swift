@@ -38,7 +38,8 @@ extension OptionsSpecification {
         var text = option.help
         if option.isRequired { text += " Required." }
         if let value = option.defaultText { text += " Default: \(value)." }
-        return "  --\(option.name)\(placeholder.isEmpty ? "" : " " + placeholder)\n"
+        let letter = option.letter.map { "-\($0), " } ?? ""
+        return "  \(letter)--\(option.name)\(placeholder.isEmpty ? "" : " " + placeholder)\n"
             + OptionsSpecification.wrapped(text, indent: OptionsSpecification.helpIndent)
     }
 

@@ -42,7 +42,12 @@ package struct ServerOptions: Sendable {
                     Option(
                         "name", .text(placeholder: "NAME"), isRequired: true,
                         help: "The server's own name; no two may have the same."),
-                    Option("proxy", .address(), default: "127.0.0.1:7401", help: "The proxy's address for servers."),
+                    Option(
+                        "proxy", .address(), default: "127.0.0.1:7401",
+                        variables: ["TWINSPACE_SERVER_PROXY", "TWINSPACE_PROXY"],
+                        help:
+                            "The proxy's address for servers. Its variable is TWINSPACE_SERVER_PROXY, since to clients "
+                            + "TWINSPACE_PROXY is another port; where that is missing, TWINSPACE_PROXY."),
                     Option(
                         "listen", .address(), default: "127.0.0.1:0",
                         help: "Where other servers connect to this one; port 0 takes any free one."),

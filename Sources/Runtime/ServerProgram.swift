@@ -28,6 +28,12 @@ package enum ServerProgram {
             searches = try SearchThreads(on: loop)
             watch = try DiskWatch(options.name, logger: logger, patience: ServerJournal.patience)
         } catch { Daemon.fail(ServerOptions.program, "\(error)") }
+        if let file = options.exportFile {
+            // Not only at the end, when nobody can do anything about it any more.
+            do throws(SystemError) { try ExportFile.check(file) } catch {
+                Daemon.fail(ServerOptions.program, "--export-on-shutdown: \(error)")
+            }
+        }
         var imported: [Pair] = []
         if let file = options.importFile {
             do throws(TupleFile.Failure) { imported = try TupleFile.read(file, rule: options.rule) } catch {

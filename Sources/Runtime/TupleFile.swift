@@ -10,7 +10,7 @@ package enum TupleFile {
         package var description: String
     }
 
-    /// All pairs of the file at `path`. Empty lines are passed over.
+    /// All pairs of the file at `path`. A byte order mark and blank lines are passed over.
     ///
     /// - Throws: where it cannot be read, or a line is no pair, or a key comes twice: nothing of it is used then.
     package static func read(_ path: String, rule: ElementRule) throws(Failure) -> [Pair] {
@@ -18,9 +18,11 @@ package enum TupleFile {
         var pairs: [Pair] = []
         var firstLine: [Tuple: Int] = [:]
         var number = 0
-        for line in bytes.split(separator: UInt8(ascii: "\n"), omittingEmptySubsequences: false) {
+        let mark: [UInt8] = [0xEF, 0xBB, 0xBF]
+        let text = bytes.starts(with: mark) ? bytes.dropFirst(mark.count) : bytes[...]
+        for line in text.split(separator: UInt8(ascii: "\n"), omittingEmptySubsequences: false) {
             number += 1
-            guard line.contains(where: { $0 != UInt8(ascii: " ") && $0 != UInt8(ascii: "\r") }) else { continue }
+            guard line.contains(where: { $0 != 0x20 && $0 != 0x09 && $0 != 0x0D }) else { continue }
             let term: Term
             do throws(JSONError) { term = try JSON.parse([UInt8](line)) } catch {
                 throw Failure(description: "\(path):\(number): \(error)")
@@ -39,41 +41,29 @@ package enum TupleFile {
         return pairs
     }
 
-    /// Writes all pairs of `space`, in key order; the file appears under `path` only when it is whole and durable.
+    /// Writes all pairs of `space`, in key order; a plain file appears under `path` only when it is whole and durable
+    /// (``ExportFile``).
     package static func write(_ space: Space, to path: String) throws(Failure) {
-        let temporary = "\(path).tmp"
-        let descriptor = Glibc.open(temporary, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0o666)
-        guard descriptor >= 0 else { throw failure(temporary, "create") }
-        var buffer: [UInt8] = []
-        var isWritten = true
-        space.forEachPair { pair in
-            buffer += JSON.text(Term(pair))
-            buffer.append(UInt8(ascii: "\n"))
-            if buffer.count >= 1_048_576 {
-                isWritten = writeAll(descriptor, buffer)
+        do throws(SystemError) {
+            let file = try ExportFile(path, waits: false)
+            var buffer: [UInt8] = []
+            var problem: SystemError?
+            func flush() {
+                do throws(SystemError) { try file.write(buffer) } catch { problem = error }
                 buffer.removeAll(keepingCapacity: true)
             }
-            return isWritten
+            space.forEachPair { pair in
+                JSON.write(Term(pair), to: &buffer)
+                buffer.append(UInt8(ascii: "\n"))
+                if buffer.count >= 1_048_576 { flush() }
+                return problem == nil
+            }
+            if problem == nil { flush() }
+            if let problem { throw problem }
+            try file.commit()
+        } catch {
+            throw Failure(description: "\(error)")
         }
-        isWritten = isWritten && writeAll(descriptor, buffer) && fsync(descriptor) == 0
-        let problem = isWritten ? nil : failure(temporary, "write")
-        Glibc.close(descriptor)
-        if let problem {
-            unlink(temporary)
-            throw problem
-        }
-        guard rename(temporary, path) == 0 else { throw failure(path, "rename \(temporary) to") }
-    }
-
-    private static func writeAll(_ descriptor: Int32, _ bytes: [UInt8]) -> Bool {
-        var at = 0
-        while at < bytes.count {
-            let count = bytes.withUnsafeBytes { Glibc.write(descriptor, $0.baseAddress! + at, bytes.count - at) }
-            if count < 0, errno == EINTR { continue }
-            guard count > 0 else { return false }
-            at += count
-        }
-        return true
     }
 
     private static func contents(_ path: String) throws(Failure) -> [UInt8] {
