@@ -21,6 +21,16 @@ static inline int twinspace_el_emacs(EditLine *editor) { return el_set(editor, E
 
 static inline int twinspace_el_signal(EditLine *editor, int handled) { return el_set(editor, EL_SIGNAL, handled); }
 
+// The next line of standard input, as its bytes are; 0 or less at the end.
+static inline long twinspace_read_line(char **line, size_t *capacity) { return (long)getline(line, capacity, stdin); }
+
+// While a line is edited the interrupt key is a key like others: it clears the line and begins a new one. Elsewhere it
+// sends SIGINT as ever.
+static inline int twinspace_el_interrupt(EditLine *editor) {
+    int failed = el_set(editor, EL_SETTY, "-d", "intr=", (char *)NULL);
+    return failed ? failed : el_set(editor, EL_BIND, "-s", "^C", "^A^K^J", (char *)NULL);
+}
+
 static inline int twinspace_el_history(EditLine *editor, History *past) {
     return el_set(editor, EL_HIST, history, past);
 }

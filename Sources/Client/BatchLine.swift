@@ -38,7 +38,8 @@ enum BatchLine {
     }
 }
 
-/// Finds the lines in bytes that come in pieces of any size; an overlong line is passed over.
+/// Finds the lines in bytes that come in pieces of any size; an overlong line is passed over, and so is a byte order mark
+/// at the beginning.
 struct LineSplitter {
     enum Line: Equatable {
         /// Without its end.
@@ -53,6 +54,8 @@ struct LineSplitter {
     private var searched = 0
     private var isSkipping = false
     private var hasEnded = false
+    private var isAtBeginning = true
+    private static let byteOrderMark: [UInt8] = [0xEF, 0xBB, 0xBF]
 
     init(maximumBytes: Int) { self.maximumBytes = maximumBytes }
 
@@ -81,6 +84,10 @@ struct LineSplitter {
     }
 
     private mutating func take(to end: Int, resumeAt next: Int) -> Line {
+        if isAtBeginning, buffer[begin..<end].starts(with: LineSplitter.byteOrderMark) {
+            begin += LineSplitter.byteOrderMark.count
+        }
+        isAtBeginning = false
         defer {
             begin = next
             searched = next

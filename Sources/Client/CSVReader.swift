@@ -1,5 +1,5 @@
 /// Finds the rows of comma-separated text (RFC 4180) in bytes that come in pieces of any size: fields in quotes may hold
-/// commas, line ends and doubled quotes. Line ends are CRLF, LF or CR; a byte order mark and empty lines are passed over.
+/// delimiters, line ends and doubled quotes. Line ends are CRLF, LF or CR; a byte order mark and empty lines are passed over.
 /// A row that is not well formed is reported and passed over up to the end of its line.
 struct CSVReader {
     enum Row: Equatable {
@@ -15,6 +15,7 @@ struct CSVReader {
     /// All fields of a row together.
     static let maximumRowBytes = 16 * 1_048_576
 
+    private let delimiter: UInt8
     private var state = State.fieldStart
     private var fields: [[UInt8]] = []
     private var field: [UInt8] = []
@@ -26,6 +27,9 @@ struct CSVReader {
 
     private static let byteOrderMark: [UInt8] = [0xEF, 0xBB, 0xBF]
     private static let quote = UInt8(ascii: "\"")
+
+    /// - Parameter delimiter: what is between two fields: ASCII, and neither a quote nor a line end.
+    init(delimiter: UInt8 = UInt8(ascii: ",")) { self.delimiter = delimiter }
 
     mutating func read(_ bytes: [UInt8], _ emit: (Row) -> Void) {
         for byte in bytes { read(byte, emit) }
@@ -71,7 +75,7 @@ struct CSVReader {
             if isSecondOfLineEnd { return }
             if isLineEnd {
                 endRow(emit)
-            } else if byte == UInt8(ascii: ",") {
+            } else if byte == delimiter {
                 endField()
             } else if byte == CSVReader.quote {
                 quote(emit)

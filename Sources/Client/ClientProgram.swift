@@ -8,12 +8,15 @@ public enum ClientProgram {
     /// Runs the process's command line and ends the process.
     public static func main() -> Never {
         ProcessStart.begin(as: .command)
+        // All text here is UTF-8. Where the locale knows ASCII alone, as in containers, the editor would drop the rest.
         setlocale(LC_CTYPE, "")
+        if String(cString: nl_langinfo(nl_item(CODESET))).hasPrefix("ANSI") { setlocale(LC_CTYPE, "C.UTF-8") }
         let code: ExitCode
         do throws(OptionsError) {
-            code = try run(Array(CommandLine.arguments.dropFirst()), environment: ProcessEnvironment.variables())
+            let arguments = try ProcessText.arguments(ProcessText.rawArguments())
+            code = try run(arguments, environment: ProcessText.environment(ProcessText.rawEnvironment()))
         } catch {
-            Terminal.writeError("\(error)\n")
+            _ = Terminal.write(Style.harmless([UInt8]("\(error)\n".utf8), keepsLines: true), to: STDERR_FILENO)
             code = .usage
         }
         // Not `exit`: a thread may be waiting for input that never comes, and nobody wants to wait for it.
@@ -38,7 +41,7 @@ public enum ClientProgram {
                 return try console.run(invocation)
             } catch {
                 Terminal.writeError("\(Product.name): \(error)\n")
-                return .usage
+                return .localFile
             }
         }
     }

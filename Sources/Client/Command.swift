@@ -2,7 +2,7 @@ import Runtime
 
 /// The commands of the command line, each with its own flags and help page.
 enum Command: String, CaseIterable {
-    case get, put, post, delete, send, batch
+    case get, put, post, set, delete, send, batch
     case `import`, export
     case shell
     case op
@@ -13,7 +13,7 @@ enum Command: String, CaseIterable {
     var arguments: String {
         switch self {
         case .get, .delete: "KEYEXP [VALEXP]"
-        case .put, .post: "KEY VALUE [KEY VALUE]…"
+        case .put, .post, .set: "KEY VALUE [KEY VALUE]…"
         case .send: "OPERATOR [JSON]"
         case .op: "ID"
         case .batch: "[FILE|-]"
@@ -31,6 +31,7 @@ enum Command: String, CaseIterable {
         case .get: "Show the tuples that match"
         case .put: "Add tuples whose keys are not there yet"
         case .post: "Give tuples that are there new values"
+        case .set: "Give keys their values, whether they are there or not"
         case .delete: "Remove the tuples that match, and show them"
         case .op: "Ask what became of an operation"
         case .send: "Send any operator with any payload"
@@ -49,7 +50,8 @@ enum Command: String, CaseIterable {
     /// Commands that can be typed at the prompt of `shell`.
     var worksInShell: Bool {
         switch self {
-        case .get, .put, .post, .delete, .send, .op, .export, .import, .status, .switchover, .resync, .shutdown: true
+        case .get, .put, .post, .set, .delete, .send, .op, .export, .import, .status, .switchover, .resync, .shutdown:
+            true
         case .batch, .shell, .completions: false
         }
     }
@@ -65,9 +67,24 @@ enum Command: String, CaseIterable {
                         "How long ago it was first sent, at the most. Without it 'not carried out' is said only where nothing was ever forgotten."
                 )
             ]
-        case .send, .batch, .export, .shell, .resync, .shutdown, .completions: []
-        case .get: [Command.explanation]
-        case .delete: [Command.explanation, Command.operation]
+        case .set, .send, .batch, .export, .shell, .resync, .shutdown, .completions: []
+        case .get:
+            [
+                Command.literal,
+                Option("limit", .integer(1...Int.max), help: "Show so many tuples at the most, in the order of keys."),
+                Option("count", .toggle, help: "Show only how many there are."),
+                Option("keys-only", .toggle, help: "Show only the keys."),
+                Command.explanation,
+            ]
+        case .delete:
+            [
+                Command.literal,
+                Option("dry-run", .toggle, help: "Show what would be removed, and remove nothing."),
+                Option(
+                    "paged", .toggle,
+                    help: "Remove in parts, one request a tuple: for what is too large to be removed at one moment."),
+                Command.explanation, Command.operation,
+            ]
         case .import:
             [
                 Option(
@@ -87,6 +104,15 @@ enum Command: String, CaseIterable {
                     help: "CSV: every word of a column becomes an element; all that is not alphanumeric divides."),
                 Option("no-header", .toggle, help: "CSV: the first row is data; columns have numbers only."),
                 Option(
+                    "delimiter", .text(placeholder: "CHARACTER"), default: ",",
+                    help: "CSV: what is between two columns: one character, or 'tab'."),
+                Option(
+                    "short-rows", .choice(["refuse", "fill"]), default: "refuse",
+                    help: "CSV: what a row with too few columns is: refused, or taken without the elements it lacks."),
+                Option(
+                    "from-line", .integer(1...Int.max), default: "1",
+                    help: "Pass over rows that begin before this line: to go on where an import ended."),
+                Option(
                     "batch-pairs", .integer(1...10_000), default: "100", help: "How many pairs go into a request."),
             ]
         case .status:
@@ -104,6 +130,10 @@ enum Command: String, CaseIterable {
             ]
         }
     }
+
+    private static let literal = Option(
+        "literal", letter: "F", .toggle,
+        help: "KEYEXP and VALEXP are plain text, not regular expressions: each matches itself and nothing else.")
 
     private static let explanation = Option(
         "explain", .toggle,
@@ -135,6 +165,17 @@ enum Command: String, CaseIterable {
             help: "How long a request may take, over as many connections as it needs."),
     ]
 
+    /// Words of other tools, and what somebody who types them may mean.
+    static let hints: [String: String] = [
+        "rm": "delete", "del": "delete", "remove": "delete", "erase": "delete", "unset": "delete",
+        "list": "get '.*'", "ls": "get '.*'", "scan": "get '.*'", "all": "get '.*'", "keys": "get --keys-only '.*'",
+        "count": "get --count '.*'", "find": "get", "read": "get", "select": "get", "query": "get", "search": "get",
+        "add": "put", "insert": "put", "create": "put", "write": "put", "update": "post", "replace": "post",
+        "upsert": "set", "load": "import", "dump": "export", "save": "export", "info": "status", "ping": "status",
+        "members": "status", "failover": "switchover", "promote": "switchover", "reinit": "resync", "stop": "shutdown",
+        "halt": "shutdown",
+    ]
+
     /// What comes before the command.
     static let global = OptionsSpecification(
         program: Product.name, version: Product.version, usage: "[OPTIONS] COMMAND …",
@@ -152,9 +193,10 @@ enum Command: String, CaseIterable {
 
             '\(Product.name) COMMAND --help' says more, with an example.
 
-            Exit status: 0 done; 1 done, but put or post gave pairs back; 2 usage;
-            3 malformed; 4 not implemented; 5 refused; 6 unavailable (not carried out);
-            7 unknown (may have been carried out); 8 too costly or too large.
+            Exit status: 0 done; 1 done, but put, post or set gave pairs back; 2 usage;
+            3 malformed, also an expression; 4 not implemented; 5 refused;
+            6 unavailable (not carried out); 7 unknown (may have been carried out);
+            8 too costly or too large; 12 a local file could not be read or written.
 
             Example:
               \(Product.name) put user,42 ada,lovelace

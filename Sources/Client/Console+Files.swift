@@ -7,9 +7,14 @@ extension Console {
     func importFile(_ settings: ImportSettings, _ invocation: Invocation) throws(SystemError) -> ExitCode {
         let input = try InputReader.open(settings.path, on: loop)
         let client = try client(invocation)
-        let report: ImportReport = wait { finish in
-            ImportRun(on: loop, client, settings, input, then: finish).start()
+        var report: ImportReport?
+        let run = ImportRun(on: loop, client, rule(of: client), settings, input) { [loop] in
+            report = $0
+            loop.stop()
         }
+        try run.start()
+        while report == nil { loop.run() }
+        guard let report else { preconditionFailure("an import ends with a report") }
         let isJSON = format(invocation) == .json
         output.write(isJSON ? JSON.text(report.json) : [UInt8](report.text.utf8))
         output.write([UInt8(ascii: "\n")])

@@ -9,6 +9,7 @@ final class Console {
     let output = OutputStream()
     let environment: [String: String]
     private var client: ServiceClient?
+    private var rule: SpaceRule?
     private var clientSettings: ClientSettings?
 
     private struct ClientSettings: Equatable {
@@ -26,11 +27,13 @@ final class Console {
         defer { output.flush() }
         switch invocation.task {
         case .request(let request, let given): return try send(request, given, invocation)
+        case .set(let pairs): return try set(pairs, invocation)
+        case .pagedDelete(let request): return try removeInParts(request, invocation)
         case .batch(let path):
             let client = try client(invocation)
             let input = try InputReader.open(path, on: loop)
             return wait { finish in
-                BatchRun(on: loop, client, input, output, then: finish).start()
+                BatchRun(on: loop, client, rule(of: client), input, output, then: finish).start()
             }
         case .import(let settings): return try importFile(settings, invocation)
         case .export(let path): return try export(to: path, invocation)
@@ -71,9 +74,38 @@ final class Console {
         let settings = ClientSettings(proxies: invocation.proxies, timeout: invocation.timeout)
         if let client, settings == clientSettings { return client }
         let client = try ServiceClient(on: loop, proxies: settings.proxies, timeout: settings.timeout)
+        client.onSilence = { [unowned self] in self.tell($0) }
         self.client = client
+        rule = nil
         clientSettings = settings
         return client
+    }
+
+    /// The rule of the space that `client` speaks to: asked for once.
+    func rule(of client: ServiceClient) -> SpaceRule {
+        let rule = rule ?? SpaceRule(on: loop, client)
+        self.rule = rule
+        return rule
+    }
+
+    /// A line about how things stand, on standard error.
+    func tell(_ text: String) {
+        output.flush()
+        _ = Terminal.write([UInt8]("\(Product.name): ".utf8) + Style.harmless([UInt8](text.utf8)) + [0x0A], to: 2)
+    }
+
+    /// The answer to one request.
+    func ask(_ request: Request, _ client: ServiceClient) -> Answer { wait { client.submit(request, then: $0) } }
+
+    /// Shows an answer, with why what is malformed in it is.
+    ///
+    /// - Parameter name: the operator's.
+    func show(_ answer: Answer, to name: String, given: Int, _ invocation: Invocation) throws(SystemError) {
+        let rule = answer.hasMalformed ? rule(of: try client(invocation)) : nil
+        let known: ElementRule? = rule.map { rule in wait { finish in rule.complete(answer) { finish($1) } } } ?? nil
+        show(
+            renderer(invocation).render(
+                answer, to: name, given: given, rule: known, selection: invocation.selection))
     }
 
     func show(_ rendering: Rendering) {
@@ -88,55 +120,17 @@ final class Console {
         if let operation = invocation.operation {
             client = try ServiceClient(
                 on: loop, proxies: invocation.proxies, timeout: invocation.timeout, operation: operation)
+            client.onSilence = { [unowned self] in self.tell($0) }
         } else {
             client = try self.client(invocation)
         }
         let begin = loop.now
-        var answer: Answer = wait { client.submit(request, then: $0) }
+        var answer = ask(request, client)
+        let time = loop.now.duration(since: begin)
         if request.operatorName == OutcomeQuestion.operatorName { answer = answer.toOutcomeQuestion }
-        var rendering = renderer(invocation).render(answer, to: request.operatorName, given: given)
-        if request.isExplained {
-            rendering.errors += AnswerRenderer.explanation(of: answer, after: loop.now.duration(since: begin))
-        }
-        show(rendering)
+        try show(answer, to: request.operatorName, given: given, invocation)
+        if request.isExplained { show(Rendering(errors: AnswerRenderer.explanation(of: answer, after: time))) }
         return ExitCode(answer)
-    }
-
-    // MARK: Operators
-
-    private func ask(_ request: OperatorRequest, _ invocation: Invocation) -> OperatorReply {
-        wait { finish in
-            OperatorClient(
-                on: loop, addresses: invocation.operators, request, timeout: invocation.timeout, then: finish)
-        }
-    }
-
-    private func command(_ request: OperatorRequest, _ invocation: Invocation) -> ExitCode {
-        let reply = ask(request, invocation)
-        show(renderer(invocation).render(reply, to: request.command))
-        return ExitCode(reply.status)
-    }
-
-    private func showStatus(_ invocation: Invocation) -> ExitCode {
-        let reply = ask(OperatorRequest(command: "status"), invocation)
-        let renderer = renderer(invocation)
-        if reply.status == .ok {
-            output.write(StatusView.text(reply.result, format: renderer.format, style: renderer.outputStyle))
-        } else {
-            show(renderer.render(reply, to: "status"))
-        }
-        return ExitCode(reply.status)
-    }
-
-    private func watchStatus(_ interval: Duration, _ invocation: Invocation) -> ExitCode {
-        let isTable = format(invocation) == .table && Terminal.isTerminal(STDOUT_FILENO)
-        while true {
-            // Home and clear: each look replaces the one before.
-            if isTable { output.write([UInt8]("\u{1b}[H\u{1b}[2J".utf8)) }
-            _ = showStatus(invocation)
-            output.flush()
-            let () = wait { finish in loop.after(interval) { finish(()) } }
-        }
     }
 }
 
@@ -152,29 +146,5 @@ extension Answer {
             answer.message = "the service could not be asked: \(message)"
         }
         return answer
-    }
-}
-
-extension AnswerRenderer {
-    /// An operators' command's reply.
-    func render(_ reply: OperatorReply, to command: String) -> Rendering {
-        var rendering = Rendering()
-        let message = reply.message.isEmpty && reply.status != .ok ? reply.status.explanation : reply.message
-        if format == .json {
-            var answer = Answer(status: reply.status, message: message).json
-            if reply.result != .null, case .object(let members) = answer {
-                answer = .object(members + [Term.Member(name: [UInt8]("result".utf8), value: reply.result)])
-            }
-            rendering.output = JSON.text(answer) + [UInt8(ascii: "\n")]
-        } else if reply.status != .ok {
-            append(problem: reply.status.name, message, to: &rendering.errors)
-        } else {
-            if reply.result != .null { rendering.output = JSON.text(reply.result) + [UInt8(ascii: "\n")] }
-            let words = message.isEmpty ? "\(command): done" : message
-            if format == .table || !message.isEmpty {
-                rendering.output.append(contentsOf: Style.harmless([UInt8](words.utf8)) + [UInt8(ascii: "\n")])
-            }
-        }
-        return rendering
     }
 }

@@ -17,8 +17,12 @@ struct ImportReport: Equatable {
     var longestPause = Duration.zero
     /// The first answer that was no `ok`.
     var failure: Answer?
-    /// Why the file cannot be read to its end, or has not the columns that were asked for.
+    /// Why the file cannot be read to its end, or has not the columns that were asked for, and what that is as an exit code.
     var problem: String?
+    var problemCode = ExitCode.malformed
+    var isInterrupted = false
+    /// Where an import that did not come to its end goes on: all rows before that line are answered.
+    var nextLine: Int?
 
     init(operation: Operator) { self.operation = operation }
 
@@ -32,7 +36,8 @@ struct ImportReport: Equatable {
 
     var exitCode: ExitCode {
         if let failure { return ExitCode(failure.status) }
-        if problem != nil { return .usage }
+        if problem != nil { return problemCode }
+        if isInterrupted { return .interrupted }
         return exists + absent + malformed > 0 ? .givenBack : .done
     }
 
@@ -47,7 +52,8 @@ struct ImportReport: Equatable {
     var json: Term {
         var members: [Term.Member] = []
         func add(_ name: String, _ value: Term) { members.append(.init(name: [UInt8](name.utf8), value: value)) }
-        add("status", .string((failure?.status ?? (problem == nil ? .ok : .malformed)).name))
+        let status: Status = problem != nil ? .malformed : isInterrupted ? .unavailable : .ok
+        add("status", .string((failure?.status ?? status).name))
         add("imported", .number("\(imported)"))
         add("exists", .number("\(exists)"))
         if operation == .post { add("absent", .number("\(absent)")) }
@@ -55,7 +61,9 @@ struct ImportReport: Equatable {
         add("rows", .number("\(rows)"))
         add("longestPauseMilliseconds", .number("\(longestPause.wholeMilliseconds)"))
         add("errors", .number("\(errors)"))
-        if let message = failure?.message ?? problem { add("message", .string(message)) }
+        if let nextLine { add("nextLine", .number("\(nextLine)")) }
+        let interruption = isInterrupted ? "interrupted" : nil
+        if let message = failure?.message ?? problem ?? interruption { add("message", .string(message)) }
         return .object(members)
     }
 

@@ -18,24 +18,32 @@ struct ImportRows {
     /// A file that cannot be imported at all.
     struct Problem: Error, Equatable {
         var message: String
+        var code = ExitCode.malformed
     }
 
     /// The longest line of a JSON-lines file.
     static let maximumLineBytes = 16 * 1_048_576
 
-    private let settings: ImportSettings
+    let settings: ImportSettings
     private var lines = LineSplitter(maximumBytes: maximumLineBytes)
     private var lineNumber = 0
-    private var csv = CSVReader()
-    private var columns: Columns?
+    private var csv: CSVReader
+    var columns: Columns?
 
-    private struct Columns {
+    struct Columns {
         var key: [Int]
         /// Nil: all that are not in the key.
         var value: [Int]?
+        /// How many each row has: as many as the first.
+        var count: Int
+        /// The header's, where there is one.
+        var names: [[UInt8]]
     }
 
-    init(_ settings: ImportSettings) { self.settings = settings }
+    init(_ settings: ImportSettings) {
+        self.settings = settings
+        csv = CSVReader(delimiter: settings.delimiter)
+    }
 
     /// The rows that end within `bytes`.
     ///
@@ -44,11 +52,11 @@ struct ImportRows {
         switch settings.format {
         case .jsonl:
             lines.append(bytes)
-            return jsonRows()
+            return wanted(jsonRows())
         case .csv:
             var rows: [CSVReader.Row] = []
             csv.read(bytes) { rows.append($0) }
-            return try csvRows(rows)
+            return wanted(try csvRows(rows))
         }
     }
 
@@ -57,12 +65,16 @@ struct ImportRows {
         switch settings.format {
         case .jsonl:
             lines.end()
-            return jsonRows()
+            return wanted(jsonRows())
         case .csv:
             var rows: [CSVReader.Row] = []
             csv.finish { rows.append($0) }
-            return try csvRows(rows)
+            return wanted(try csvRows(rows))
         }
+    }
+
+    private func wanted(_ rows: [Row]) -> [Row] {
+        settings.firstLine > 1 ? rows.filter { $0.line >= settings.firstLine } : rows
     }
 
     // MARK: JSON lines
@@ -92,91 +104,18 @@ struct ImportRows {
         return .malformed(#"neither [KEY, VALUE] nor {"key": […], "value": […]}"#)
     }
 
-    // MARK: CSV
-
-    private mutating func csvRows(_ rows: [CSVReader.Row]) throws(Problem) -> [Row] {
-        var result: [Row] = []
-        for row in rows {
-            switch row {
-            case .problem(let reason, let line):
-                if columns == nil, settings.hasHeader { throw Problem(message: "line \(line): the header: \(reason)") }
-                result.append(Row(line: line, content: .malformed(reason)))
-            case .fields(let fields, let line):
-                if let columns {
-                    result.append(Row(line: line, content: csvRow(fields, columns)))
-                    continue
-                }
-                let header = settings.hasHeader ? fields : []
-                let columns = Columns(
-                    key: try ImportRows.positions(settings.keyColumns, header),
-                    value: try settings.valueColumns.map { names throws(Problem) in
-                        try ImportRows.positions(names, header)
-                    })
-                self.columns = columns
-                if !settings.hasHeader { result.append(Row(line: line, content: csvRow(fields, columns))) }
-            }
-        }
-        return result
-    }
-
-    /// A name of the header goes before a number.
-    private static func positions(_ names: [String], _ header: [[UInt8]]) throws(Problem) -> [Int] {
-        guard !names.isEmpty else { throw Problem(message: "no columns are given") }
-        var positions: [Int] = []
-        for name in names {
-            if let position = header.firstIndex(of: [UInt8](name.utf8)) {
-                positions.append(position)
-            } else if let number = Int(name), number >= 1, header.isEmpty || number <= header.count {
-                positions.append(number - 1)
-            } else if header.isEmpty {
-                throw Problem(message: "'\(name)' is no column number, and without a header columns have no names")
-            } else {
-                let known = header.map { String(decoding: Style.harmless($0), as: UTF8.self) }.joined(separator: ", ")
-                throw Problem(message: "there is no column '\(name)'; there are: \(known)")
-            }
-        }
-        return positions
-    }
-
-    private func csvRow(_ fields: [[UInt8]], _ columns: Columns) -> Content {
-        let value = columns.value ?? fields.indices.filter { !columns.key.contains($0) }
-        if let missing = (columns.key + value).first(where: { $0 >= fields.count }) {
-            return .malformed("column \(missing + 1) is missing; the row has \(fields.count)")
-        }
-        return ImportRows.checked(key: tuple(columns.key, fields), value: tuple(value, fields))
-    }
-
-    private func tuple(_ positions: [Int], _ fields: [[UInt8]]) -> Term {
-        .list(positions.flatMap { settings.splitsWords ? Words.split(fields[$0]) : [fields[$0]] }.map { .string($0) })
-    }
-
     // MARK: Checks
 
     /// What no space takes, whatever its rule for elements, is found here; the rest is the server's to judge.
-    private static func checked(key: Term, value: Term) -> Content {
-        if let reason = reason(key, "key") ?? reason(value, "value") { return .malformed(reason) }
-        return .pair(.list([key, value]))
-    }
-
-    private static func reason(_ term: Term, _ name: String) -> String? {
-        guard case .list = term else { return "the \(name) is no list of strings" }
-        do throws(TupleError) {
-            _ = try Tuple(term, rule: .text)
-            return nil
-        } catch {
-            return switch error {
-            case .empty: "the \(name) has no element"
-            case .element(let position): "element \(position + 1) of the \(name) is empty or no text"
-            case .tooManyElements: "the \(name) has more than \(Limits.maximumTupleElements) elements"
-            case .tooLarge: "the \(name) is too large"
-            }
-        }
+    static func checked(key: Term, value: Term) -> Content {
+        let pair = Term.list([key, value])
+        return MalformedItem.detail(of: pair, rule: .text).map(Content.malformed) ?? .pair(pair)
     }
 }
 
 /// Words: the runs of alphanumeric characters.
 enum Words {
-    /// Bytes that are not UTF-8 divide like everything else that is not alphanumeric.
+    /// - Precondition: the text is UTF-8.
     static func split(_ text: [UInt8]) -> [[UInt8]] {
         var words: [[UInt8]] = []
         var word: [UInt8] = []

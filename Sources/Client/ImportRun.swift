@@ -1,3 +1,4 @@
+import Glibc
 import Runtime
 import TupleCore
 import WireProtocol
@@ -10,6 +11,7 @@ final class ImportRun {
 
     private let loop: EventLoop
     private let client: ServiceClient
+    private let spaceRule: SpaceRule
     private let settings: ImportSettings
     private let input: InputReader
     private let then: (ImportReport) -> Void
@@ -24,6 +26,9 @@ final class ImportRun {
     private var bytesRead = 0
     private var hasEnded = false
     private var isFinished = false
+    private var interrupts: SignalHandler?
+    /// Of the last row that was taken.
+    private var lastLine = 0
 
     private struct Batch {
         var items: [Term] = []
@@ -32,11 +37,12 @@ final class ImportRun {
     }
 
     init(
-        on loop: EventLoop, _ client: ServiceClient, _ settings: ImportSettings, _ input: InputReader,
-        then: @escaping (ImportReport) -> Void
+        on loop: EventLoop, _ client: ServiceClient, _ spaceRule: SpaceRule, _ settings: ImportSettings,
+        _ input: InputReader, then: @escaping (ImportReport) -> Void
     ) {
         self.loop = loop
         self.client = client
+        self.spaceRule = spaceRule
         self.settings = settings
         self.input = input
         self.then = then
@@ -45,7 +51,19 @@ final class ImportRun {
         report = ImportReport(operation: settings.operation)
     }
 
-    func start() { fill() }
+    /// - Throws: where the interrupt key cannot be handled.
+    func start() throws(SystemError) {
+        interrupts = try SignalHandler(on: loop, .interrupt) { [unowned self] in self.interrupted() }
+        fill()
+    }
+
+    /// The first time what is on its way comes to its end, so that it is known how far it came.
+    private func interrupted() {
+        guard !report.isInterrupted else { _exit(ExitCode.interrupted.rawValue) }
+        report.isInterrupted = true
+        giveUp()
+        fill()
+    }
 
     private func fill() {
         while outstanding < ImportRun.maximumRequests, let row = waiting.popFirst() { take(row) }
@@ -55,6 +73,12 @@ final class ImportRun {
         guard hasEnded, waiting.isEmpty, batch.items.isEmpty, outstanding == 0, !isFinished else { return }
         isFinished = true
         progress.clear()
+        interrupts?.close()
+        if let next = report.nextLine, lastLine > 0 {
+            complain(
+                "\(settings.path): all rows before line \(next) are answered; to go on, add --from-line \(next) to the same "
+                    + "command")
+        }
         report.longestPause = meter.longest
         then(report)
     }
@@ -69,11 +93,12 @@ final class ImportRun {
             case .end:
                 hasEnded = true
                 waiting = try rows.finish()[...]
-            case .failed(let error): throw ImportRows.Problem(message: error.description)
+            case .failed(let error): throw ImportRows.Problem(message: error.description, code: .localFile)
             }
         } catch {
             complain("\(settings.path): \(error.message)")
             report.problem = error.message
+            report.problemCode = error.code
             giveUp()
         }
         fill()
@@ -81,6 +106,7 @@ final class ImportRun {
 
     private func take(_ row: ImportRows.Row) {
         report.rows += 1
+        lastLine = row.line
         switch row.content {
         case .malformed(let reason):
             report.malformed += 1
@@ -100,19 +126,22 @@ final class ImportRun {
         meter.submitted(at: loop.now)
         let request = Request(operatorName: settings.operation.rawValue, payload: .list(batch.items))
         client.submit(request) { answer in
-            self.outstanding -= 1
             self.meter.answered(at: self.loop.now)
-            self.took(answer, to: batch)
-            self.fill()
+            self.spaceRule.complete(answer) { answer, rule in
+                self.outstanding -= 1
+                self.took(answer, to: batch, rule)
+                self.fill()
+            }
         }
     }
 
-    private func took(_ answer: Answer, to batch: Batch) {
+    private func took(_ answer: Answer, to batch: Batch, _ rule: ElementRule?) {
         guard answer.status == .ok else {
             report.errors += batch.items.count
             let (first, last) = (batch.lines.first ?? 0, batch.lines.last ?? 0)
             complain("\(settings.path): lines \(first) to \(last): \(answer.status.name): \(answer.message)")
             if report.failure == nil { report.failure = answer }
+            report.nextLine = min(report.nextLine ?? first, first)
             return giveUp()
         }
         report.imported += batch.items.count - answer.rejected.count
@@ -122,12 +151,19 @@ final class ImportRun {
             if case .list(let parts) = batch.items[position], let key = parts.first {
                 text += ": \(String(decoding: TupleText.text(of: key), as: UTF8.self))"
             }
+            if let rule, let detail = Rejected(item: batch.items[position], reason: reason).detail(rule) {
+                text += ": \(detail)"
+            }
             complain(text)
         }
     }
 
     /// Reads no further; what is on its way comes to its end.
     private func giveUp() {
+        if !hasEnded || !waiting.isEmpty || !batch.items.isEmpty {
+            let next = batch.lines.first ?? waiting.first?.line ?? max(lastLine + 1, settings.firstLine)
+            report.nextLine = min(report.nextLine ?? next, next)
+        }
         hasEnded = true
         waiting = []
         batch = Batch()

@@ -17,4 +17,10 @@ struct ImportSettings: Equatable {
     var splitsWords: Bool
     var hasHeader: Bool
     var pairsPerRequest: Int
+    /// CSV: between two columns.
+    var delimiter = UInt8(ascii: ",")
+    /// CSV: a row with too few columns is taken without the elements that it lacks.
+    var fillsShortRows = false
+    /// Rows that begin before it are passed over; from 1.
+    var firstLine = 1
 }

@@ -7,6 +7,10 @@ struct Invocation {
     enum Task: Equatable {
         /// One request; `given` is how many items a PUT's or POST's list has.
         case request(Request, given: Int)
+        /// The pairs that are to be there.
+        case set([Term])
+        /// What the request selects is removed pair by pair.
+        case pagedDelete(Request)
         case batch(path: String)
         case `import`(ImportSettings)
         case export(path: String?)
@@ -30,6 +34,8 @@ struct Invocation {
     var timeout: Duration
     /// The name that was given to the one request.
     var operation: OperationID?
+    /// What of an answer is to be shown.
+    var selection = Selection()
 
     /// - Parameters:
     ///   - hasTerminal: whether the shell may stand in for a command that is missing.
@@ -63,6 +69,9 @@ struct Invocation {
 
     private static func command(_ word: String) throws(OptionsError) -> Command {
         if let command = Command(rawValue: word) { return command }
+        if let hint = Command.hints[word.lowercased()] {
+            throw problem("unknown command '\(word)'; did you mean \(hint)?")
+        }
         let nearest = Spelling.nearest(to: word, among: Command.allCases.map(\.rawValue) + ["help"])
         throw problem("unknown command '\(word)'\(nearest.map { "; did you mean \($0)?" } ?? "")")
     }
@@ -84,6 +93,7 @@ struct Invocation {
                 }
                 invocation.operation = operation
             }
+            invocation.selection = try selection(command, values)
             return (.invocation(invocation), values)
         }
     }
@@ -112,15 +122,22 @@ struct Invocation {
         switch command {
         case .get, .delete:
             try check(1...2)
-            let operatorName = command == .get ? Operator.get : .delete
-            let expressions = [words[0], words.count > 1 ? words[1] : ".*"]
-            let payload = Term.list(expressions.map(TupleText.expression))
+            let isRemoval = command == .delete && !values.isOn("dry-run")
+            let isPaged = isRemoval && values.isOn("paged")
+            let term = values.isOn("literal") ? TupleText.literal : TupleText.expression
             let request = Request(
-                operatorName: operatorName.rawValue, payload: payload, isExplained: values.isOn("explain"))
-            return .request(request, given: 0)
+                operatorName: (isRemoval && !isPaged ? Operator.delete : .get).rawValue,
+                payload: .list([term(words[0]), words.count > 1 ? term(words[1]) : TupleText.anything]),
+                isExplained: values.isOn("explain"))
+            return isPaged ? .pagedDelete(request) : .request(request, given: 0)
         case .put, .post:
             try check(2...Int.max)
-            return try pairs(command, words)
+            let pairs = try pairs(command, words)
+            let operatorName = command == .put ? Operator.put : .post
+            return .request(Request(operatorName: operatorName.rawValue, payload: .list(pairs)), given: pairs.count)
+        case .set:
+            try check(2...Int.max)
+            return .set(try pairs(command, words))
         case .op:
             try check(1...1)
             // What is not said is not asserted: there is no default.
@@ -170,7 +187,33 @@ struct Invocation {
         }
     }
 
+    private static func selection(_ command: Command, _ values: OptionValues) throws(OptionsError) -> Selection {
+        switch command {
+        case .get:
+            let selection = Selection(
+                limit: values.integerIfAny("limit"), showsCount: values.isOn("count"),
+                showsKeys: values.isOn("keys-only"))
+            guard !selection.showsCount || !selection.showsKeys else {
+                throw problem("--count and --keys-only exclude each other", command)
+            }
+            return selection
+        case .delete:
+            for flag in ["dry-run", "paged"] where values.isOn(flag) && values.textIfAny("op-id") != nil {
+                throw problem("--op-id names one request that changes something; --\(flag) sends no such one", command)
+            }
+            return Selection(isDryRun: values.isOn("dry-run"))
+        default: return Selection()
+        }
+    }
+
     private static func operation(_ text: String, _ command: Command) throws(OptionsError) -> OperationID {
+        // In upper case it would be hashed as any other text, and name another session than the one that is meant.
+        let digits = text.utf8.prefix(16)
+        if digits.count == 16, digits.allSatisfy({ Character(UnicodeScalar($0)).isHexDigit }),
+            text.utf8.count == 16 || text.utf8.dropFirst(16).first == UInt8(ascii: "."), text != text.lowercased()
+        {
+            throw problem("'\(text)' is a session's number in upper case; write it '\(text.lowercased())'", command)
+        }
         guard let operation = OperationID(text) else {
             throw problem("'\(text)' is no operation's name: 1 to \(OperationID.maximumBytes) bytes", command)
         }
@@ -183,7 +226,7 @@ struct Invocation {
         return .string(name)
     }
 
-    private static func pairs(_ command: Command, _ words: [String]) throws(OptionsError) -> Task {
+    private static func pairs(_ command: Command, _ words: [String]) throws(OptionsError) -> [Term] {
         guard words.count % 2 == 0 else {
             throw problem(
                 "every key needs a value; usage: \(Product.name) \(command.rawValue) \(command.arguments)", command)
@@ -196,8 +239,7 @@ struct Invocation {
                 throw problem(error.description, command)
             }
         }
-        let operatorName = command == .put ? Operator.put : .post
-        return .request(Request(operatorName: operatorName.rawValue, payload: .list(pairs)), given: pairs.count)
+        return pairs
     }
 
     private static func send(_ words: [String]) throws(OptionsError) -> Task {
@@ -217,11 +259,17 @@ struct Invocation {
         guard let word = values.textIfAny("format") ?? ["csv": "csv", "jsonl": "jsonl", "ndjson": "jsonl"][ending],
             let format = ImportSettings.Format(rawValue: word)
         else { throw problem("'\(path)' does not tell what it is; give --format jsonl or --format csv", .import) }
+        var delimiter = values.text("delimiter")
+        if ["tab", "\\t"].contains(delimiter.lowercased()) { delimiter = "\t" }
+        guard delimiter.utf8.count == 1, let byte = delimiter.utf8.first,
+            byte == 0x09 || (0x20..<0x7F).contains(byte), byte != UInt8(ascii: "\"")
+        else { throw problem("--delimiter is one ASCII character that is no quote, or 'tab'", .import) }
         return ImportSettings(
             path: path, format: format, operation: values.text("operator") == "post" ? .post : .put,
             keyColumns: values.text("key-columns").split(separator: ",").map(String.init),
             valueColumns: values.textIfAny("value-columns")?.split(separator: ",").map(String.init),
             splitsWords: values.isOn("split-words"), hasHeader: !values.isOn("no-header"),
-            pairsPerRequest: values.integer("batch-pairs"))
+            pairsPerRequest: values.integer("batch-pairs"), delimiter: byte,
+            fillsShortRows: values.text("short-rows") == "fill", firstLine: values.integer("from-line"))
     }
 }

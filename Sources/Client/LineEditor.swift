@@ -24,9 +24,10 @@ final class LineEditor {
         if let historyPath { _ = twinspace_history_load(past, historyPath) }
         _ = twinspace_el_prompt(editor)
         _ = twinspace_el_emacs(editor)
-        // An interrupt restores the terminal before it ends the process.
+        // What ends the process restores the terminal before. The interrupt key does not: it clears the line.
         _ = twinspace_el_signal(editor, 1)
         _ = twinspace_el_history(editor, past)
+        _ = twinspace_el_interrupt(editor)
         _ = twinspace_el_complete(editor) { editor, _ in LineEditor.complete(editor) }
     }
 
@@ -35,12 +36,11 @@ final class LineEditor {
         el_end(editor)
     }
 
-    /// The next line, without its end; nil at the end of input.
-    func readLine() -> String? {
+    /// The next line's bytes, with its end; nil at the end of input.
+    func readLine() -> [UInt8]? {
         var count: Int32 = 0
         guard let line = el_gets(editor, &count), count > 0 else { return nil }
-        let text = String(decoding: UnsafeRawBufferPointer(start: line, count: Int(count)), as: UTF8.self)
-        return text.last?.isNewline == true ? String(text.dropLast()) : text
+        return [UInt8](UnsafeRawBufferPointer(start: line, count: Int(count)))
     }
 
     /// Keeps the line, in the file too: at once, since a shell may end at any time.

@@ -29,10 +29,15 @@ struct AnswerRenderer {
     /// - Parameters:
     ///   - operatorName: of the request that was answered.
     ///   - given: how many items a PUT's or POST's list had.
-    func render(_ answer: Answer, to operatorName: String, given: Int) -> Rendering {
+    ///   - rule: what the space's elements may be, where that is known: for the sentences beside malformed items.
+    func render(
+        _ answer: Answer, to operatorName: String, given: Int, rule: ElementRule? = nil,
+        selection: Selection = Selection()
+    ) -> Rendering {
+        let answer = selection(answer)
         var rendering = Rendering()
         if format == .json {
-            JSON.write(answer.json, to: &rendering.output)
+            JSON.write(selection.json(answer.json(details: rule), of: answer), to: &rendering.output)
             rendering.output.append(UInt8(ascii: "\n"))
             return rendering
         }
@@ -42,6 +47,12 @@ struct AnswerRenderer {
             append(problem: answer.status.name, message, to: &rendering.errors)
             return rendering
         }
+        if let rule { append(detailsOf: answer.rejected, rule, to: &rendering.errors) }
+        if selection.showsCount {
+            rendering.output = [UInt8]("\(answer.pairs.count)\n".utf8)
+            return rendering
+        }
+        if selection.showsKeys, answer.rejected.isEmpty { return keys(answer.pairs, rendering) }
         let rows = answer.rejected.isEmpty ? AnswerRenderer.rows(answer.pairs) : AnswerRenderer.rows(answer.rejected)
         if format == .plain {
             for row in rows {
@@ -54,9 +65,30 @@ struct AnswerRenderer {
             let header = answer.rejected.isEmpty ? ["KEY", "VALUE"] : ["REASON", "KEY", "VALUE"]
             rendering.output = Table(header: header, rows: rows).text(outputStyle)
         }
-        let footer = AnswerRenderer.footer(answer, operatorName, given)
+        var footer = AnswerRenderer.footer(answer, operatorName, given)
+        if selection.isDryRun { footer += " would be removed" }
         rendering.output.append(contentsOf: [UInt8]((outputStyle.dim(footer) + "\n").utf8))
         return rendering
+    }
+
+    private func keys(_ pairs: [Pair], _ rendering: Rendering) -> Rendering {
+        var rendering = rendering
+        let keys = pairs.map { [TupleText.text(of: Term($0.key))] }
+        if format == .table {
+            if !keys.isEmpty { rendering.output = Table(header: ["KEY"], rows: keys).text(outputStyle) }
+            let footer = keys.count == 1 ? "1 key" : "\(keys.count) keys"
+            rendering.output.append(contentsOf: [UInt8]((outputStyle.dim(footer) + "\n").utf8))
+        } else {
+            rendering.output = keys.flatMap { $0[0] + [UInt8(ascii: "\n")] }
+        }
+        return rendering
+    }
+
+    /// Why items are malformed: a line for each on standard error, so that the lines of standard output stay what they are.
+    private func append(detailsOf rejected: [Rejected], _ rule: ElementRule, to output: inout [UInt8]) {
+        for item in rejected {
+            if let detail = item.detail(rule) { append(problem: Reason.malformed.name, detail, to: &output) }
+        }
     }
 
     /// `twinspace: unavailable: …`.
@@ -94,6 +126,7 @@ struct AnswerRenderer {
         func pairs(_ count: Int) -> String { count == 1 ? "1 pair" : "\(count) pairs" }
         let back = answer.rejected.isEmpty ? "" : ", \(answer.rejected.count) given back"
         return switch Operator(rawValue: operatorName) {
+        case nil where operatorName == Command.set.rawValue: "\(pairs(given - answer.rejected.count)) set\(back)"
         case .put: "\(pairs(given - answer.rejected.count)) added\(back)"
         case .post: "\(pairs(given - answer.rejected.count)) changed\(back)"
         case .delete: "\(pairs(answer.pairs.count)) removed"

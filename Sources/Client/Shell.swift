@@ -1,5 +1,7 @@
+import CEdit
 import Glibc
 import Runtime
+import TupleCore
 
 /// `shell`: commands as on the command line, typed at a prompt or read from a pipe; one session for all of them.
 final class Shell {
@@ -24,7 +26,8 @@ final class Shell {
             return runPiped()
         }
         Terminal.writeError("\(Product.name) \(Product.version); 'help' lists the commands, 'exit' leaves\n")
-        while let line = editor.readLine() {
+        while let bytes = editor.readLine() {
+            guard let line = text(bytes) else { continue }
             if !line.allSatisfy(\.isWhitespace) { editor.remember(line) }
             guard carryOut(line) else { return exitCode }
         }
@@ -34,10 +37,28 @@ final class Shell {
     }
 
     private func runPiped() -> ExitCode {
-        while let line = readLine() {
+        var buffer: UnsafeMutablePointer<CChar>?
+        var capacity = 0
+        defer { free(buffer) }
+        while true {
+            let count = twinspace_read_line(&buffer, &capacity)
+            guard count > 0, let buffer else { break }
+            guard let line = text([UInt8](UnsafeRawBufferPointer(start: buffer, count: count))) else { continue }
             guard carryOut(line) else { break }
         }
         return exitCode
+    }
+
+    /// The line without its end; nil, and a complaint, where it is not UTF-8: what was meant cannot be known.
+    private func text(_ line: [UInt8]) -> String? {
+        var line = line[...]
+        if line.last == 0x0A { line.removeLast() }
+        if line.last == 0x0D { line.removeLast() }
+        guard UTF8Check.isValid([UInt8](line)) else {
+            complain("\(Product.name): the line is not UTF-8 and was not carried out; see to the terminal's encoding")
+            return nil
+        }
+        return String(decoding: line, as: UTF8.self)
     }
 
     /// False where the shell is to be left.
@@ -71,7 +92,7 @@ final class Shell {
             case .text(let text): show(text)
             case .invocation(let invocation):
                 do throws(SystemError) { exitCode = try console.run(invocation) } catch {
-                    complain("\(Product.name): \(error)")
+                    complain("\(Product.name): \(error)", .localFile)
                 }
             }
         } catch {
@@ -85,9 +106,9 @@ final class Shell {
         exitCode = .done
     }
 
-    private func complain(_ text: String) {
-        Terminal.writeError(text + "\n")
-        exitCode = .usage
+    private func complain(_ text: String, _ code: ExitCode = .usage) {
+        _ = Terminal.write(Style.harmless([UInt8](text.utf8), keepsLines: true) + [0x0A], to: STDERR_FILENO)
+        exitCode = code
     }
 
     private static var overview: String {

@@ -13,13 +13,16 @@ enum StatusView {
 
     private static let serverColumns = ["name", "role", "state", "index", "lag", "address"]
 
-    /// `name value` lines; one `server` line for each, its members with tabs in between.
+    /// `name value` lines; one `server` line for each, its members with tabs in between, below a line that names them.
     private static func plain(_ status: Term) -> [UInt8] {
         guard case .object(let members) = status else { return JSON.text(status) + [UInt8(ascii: "\n")] }
         var output: [UInt8] = []
         for member in members where member.name != [UInt8]("servers".utf8) {
             output.append(contentsOf: Style.harmless(member.name) + [UInt8(ascii: "\t")] + word(member.value))
             output.append(UInt8(ascii: "\n"))
+        }
+        if !servers(status).isEmpty {
+            output.append(contentsOf: "# server\t\(serverColumns.joined(separator: "\t"))\n".utf8)
         }
         for server in servers(status) {
             let cells = [[UInt8]("server".utf8)] + serverColumns.map { word(server[$0]) }

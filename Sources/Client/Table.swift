@@ -1,5 +1,6 @@
 import CEdit
 import TupleCore
+import WireProtocol
 
 /// Escape sequences, where they are wanted.
 struct Style: Equatable {
@@ -16,18 +17,27 @@ struct Style: Equatable {
         isOn && !text.isEmpty ? "\u{1b}[\(code)m\(text)\u{1b}[0m" : text
     }
 
-    /// The text without anything that a terminal would act on: control characters become `?`, all but the line feed.
-    static func harmless(_ text: [UInt8]) -> [UInt8] {
+    /// The text without anything that a terminal, or a reader of lines, would act on: control characters, those that
+    /// reorder a line, and line separators become `\u001b` and the like.
+    ///
+    /// - Parameter keepsLines: whether line feeds stay: in texts of our own.
+    static func harmless(_ text: [UInt8], keepsLines: Bool = false) -> [UInt8] {
         var result: [UInt8] = []
         result.reserveCapacity(text.count)
-        for byte in text {
-            if byte < 0x20 && byte != 0x0A || byte == 0x7F {
-                result.append(UInt8(ascii: "?"))
-            } else if result.last == 0xC2, byte < 0xA0 {
-                result[result.count - 1] = UInt8(ascii: "?")
+        var at = 0
+        while at < text.count {
+            let byte = text[at]
+            if byte == 0x0A, keepsLines {
+                result.append(byte)
+            } else if byte < 0x20 || byte == 0x7F {
+                JSON.escape(UInt16(byte), to: &result)
+            } else if byte >= 0x80, let found = Invisible.at(at, of: text) {
+                JSON.escape(found.code, to: &result)
+                at += found.count - 1
             } else {
                 result.append(byte)
             }
+            at += 1
         }
         return result
     }
@@ -42,6 +52,8 @@ struct Table {
     static let widestPadding = 48
 
     func text(_ style: Style) -> [UInt8] {
+        // As they are shown: an escape takes more room than what it stands for.
+        let rows = rows.map { $0.map { Style.harmless($0) } }
         var widths = header.map { Table.width([UInt8]($0.utf8)) }
         for row in rows {
             for (column, cell) in row.enumerated() where column < widths.count {
@@ -56,7 +68,7 @@ struct Table {
         output.append(UInt8(ascii: "\n"))
         for row in rows {
             for (column, cell) in row.enumerated() {
-                output.append(contentsOf: Style.harmless(cell))
+                output.append(contentsOf: cell)
                 pad(Table.width(cell), column, widths, row.count, &output)
             }
             output.append(UInt8(ascii: "\n"))

@@ -55,6 +55,6 @@ final class OutputStream {
         guard error != 0 else { return }
         if error == EPIPE { _exit(OutputStream.brokenPipeExitCode) }
         Terminal.writeError("\(Product.name): cannot write to standard output: \(String(cString: strerror(error)))\n")
-        _exit(ExitCode.usage.rawValue)
+        _exit(ExitCode.localFile.rawValue)
     }
 }

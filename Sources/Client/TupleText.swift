@@ -38,6 +38,28 @@ enum TupleText {
         return term
     }
 
+    /// What matches every tuple. A plain `.*` stops at a line feed.
+    static let anything = Term.string("(?s).*")
+
+    /// The expression that matches just the text: elements joined with commas, or one text an element where it is a JSON
+    /// array of strings.
+    static func literal(_ text: String) -> Term {
+        guard case .list(let items) = expression(text) else { return .string(escaped([UInt8](text.utf8))) }
+        return .list(
+            items.map { item in
+                if case .string(let bytes) = item { .string(escaped(bytes)) } else { item }
+            })
+    }
+
+    /// The expression that matches just this key, element by element.
+    static func literal(_ key: Tuple) -> Term { .list(key.elements.map { .string(escaped($0)) }) }
+
+    /// The text with a backslash before each character that means something in a regular expression.
+    static func escaped(_ text: [UInt8]) -> [UInt8] {
+        let special = [UInt8](#"\.^$*+?{}[]|()"#.utf8)
+        return text.flatMap { special.contains($0) ? [UInt8(ascii: "\\"), $0] : [$0] }
+    }
+
     /// The tuple as it would be typed: with commas, or as a JSON array where it would not come back the same otherwise
     /// or would do something to a terminal.
     static func text(of term: Term) -> [UInt8] {
@@ -53,11 +75,9 @@ enum TupleText {
 
     private static func isPlain(_ element: [UInt8]) -> Bool {
         guard UTF8Check.isValid(element) else { return false }
-        var previous: UInt8 = 0
-        for byte in element {
+        for (place, byte) in element.enumerated() {
             if byte < 0x20 || byte == 0x7F || byte == UInt8(ascii: ",") { return false }
-            if previous == 0xC2, byte < 0xA0 { return false }
-            previous = byte
+            if byte >= 0x80, Invisible.at(place, of: element) != nil { return false }
         }
         return true
     }

@@ -26,7 +26,7 @@ import WireProtocol
     }
 
     @Test func requestsAreWhatWasTyped() throws {
-        #expect(try invocation("get", "user,.*")?.task == request("GET", #"["user,.*",".*"]"#))
+        #expect(try invocation("get", "user,.*")?.task == request("GET", #"["user,.*","(?s).*"]"#))
         #expect(try invocation("get", #"["u","4."]"#, "[a-z]+")?.task == request("GET", #"[["u","4."],"[a-z]+"]"#))
         #expect(try invocation("delete", "a", "b")?.task == request("DELETE", #"["a","b"]"#))
         #expect(
@@ -35,6 +35,57 @@ import WireProtocol
         #expect(try invocation("post", "k", "v")?.task == request("POST", #"[[["k"],["v"]]]"#, given: 1))
         #expect(try invocation("send", "FROB")?.task == request("FROB", "null"))
         #expect(try invocation("send", "PUT", #"[{"a":1}]"#)?.task == request("PUT", #"[{"a":1}]"#, given: 1))
+    }
+
+    @Test func literalTextMatchesItselfAlone() throws {
+        #expect(
+            try invocation("get", "-F", "a.b@c.de", "x*,y")?.task == request("GET", #"["a\\.b@c\\.de","x\\*,y"]"#))
+        #expect(
+            try invocation("delete", "--literal", #"["a,b","(c"]"#)?.task
+                == request("DELETE", #"[["a,b","\\(c"],"(?s).*"]"#))
+        #expect(try invocation("get", "-F", "[a")?.task == request("GET", #"["\\[a","(?s).*"]"#))
+    }
+
+    @Test func whatIsShownCanBeChosen() throws {
+        #expect(try invocation("get", "a", "--limit", "3")?.selection == Selection(limit: 3))
+        #expect(try invocation("get", "a", "--count")?.selection == Selection(showsCount: true))
+        #expect(try invocation("get", "a", "--keys-only")?.selection == Selection(showsKeys: true))
+        for words in [["--limit", "0"], ["--limit", "x"], ["--count", "--keys-only"]] {
+            #expect(throws: OptionsError.self) { try outcome(["get", "a"] + words) }
+        }
+    }
+
+    @Test func aDryRunIsAGet() throws {
+        let dry = try invocation("delete", "a", "--dry-run")
+        #expect(try dry?.task == request("GET", #"["a","(?s).*"]"#) && dry?.selection.isDryRun == true)
+        #expect(try invocation("delete", "a", "--paged")?.task == .pagedDelete(get("a")))
+        for flag in ["--dry-run", "--paged"] {
+            #expect(throws: OptionsError.self) { try outcome(["delete", "a", flag, "--op-id", "x"]) }
+        }
+    }
+
+    private func get(_ key: String) throws -> Request {
+        Request(operatorName: "GET", payload: .list([.string(key), TupleText.anything]))
+    }
+
+    @Test func wordsOfOtherToolsAreHintedAt() throws {
+        #expect(try invocation("set", "k", "v")?.task == .set([.list([.list([.string("k")]), .list([.string("v")])])]))
+        for (word, hint) in [("rm", "delete"), ("list", "get '.*'"), ("stop", "shutdown"), ("gte", "get")] {
+            do {
+                _ = try outcome([word])
+                Issue.record("\(word) is taken")
+            } catch { #expect("\(error)".contains("did you mean \(hint)?"), "\(error)") }
+        }
+    }
+
+    @Test func aSessionInUpperCaseIsNotTakenForAName() throws {
+        for text in ["ABCDEF0123456789", "abcdef012345678F.7"] {
+            do {
+                _ = try outcome(["op", text])
+                Issue.record("\(text) is taken")
+            } catch { #expect("\(error)".contains("write it '\(text.lowercased())'")) }
+        }
+        for text in ["abcdef0123456789.7", "SIGNUP"] { #expect(try invocation("op", text) != nil) }
     }
 
     @Test func otherCommands() throws {
@@ -74,7 +125,7 @@ import WireProtocol
         let third = try invocation("get", "a", "--proxy", "h:1,[::1]:2")
         #expect(third?.proxies == [Address(host: "h", port: 1), Address(host: "::1", port: 2)])
         #expect(third?.format == nil && third?.timeout == .seconds(10))
-        #expect(try invocation("get", "--", "--key")?.task == request("GET", #"["--key",".*"]"#))
+        #expect(try invocation("get", "--", "--key")?.task == request("GET", #"["--key","(?s).*"]"#))
     }
 
     @Test func operationsHaveNames() throws {

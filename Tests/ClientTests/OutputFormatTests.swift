@@ -60,6 +60,50 @@ import WireProtocol
         }
     }
 
+    @Test func whatReordersOrDividesALineIsEscaped() throws {
+        let answer = Answer(
+            warning: "a\u{202E}b\nc", pairs: [try pair("x\u{202E}y", "p\u{2028}q"), try pair("\u{61C}", "\u{2069}")])
+        for format in [OutputFormat.plain, .table] {
+            let text = shown(answer, format)
+            #expect(text[0].contains(#"["x\u202ey"]"#) && text[0].contains(#"["p\u2028q"]"#), "\(text)")
+            #expect(text[0].contains(#"["\u061c"]"#) && text[0].contains(#"["\u2069"]"#), "\(text)")
+            #expect(text[1] == "twinspace: warning: a\\u202eb\\u000ac\n")
+        }
+    }
+
+    @Test func aPartOfAnAnswerCanBeShown() throws {
+        let answer = Answer(pairs: [try pair("a", "1"), try pair("b", "2"), try pair("c", "3")])
+        func text(_ format: OutputFormat, _ selection: Selection) -> String {
+            let rendering = AnswerRenderer(format: format).render(answer, to: "GET", given: 0, selection: selection)
+            return String(decoding: rendering.output, as: UTF8.self)
+        }
+        #expect(text(.plain, Selection(limit: 2)) == "a\t1\nb\t2\n")
+        #expect(text(.plain, Selection(showsCount: true)) == "3\n")
+        #expect(text(.table, Selection(showsCount: true)) == "3\n")
+        #expect(text(.json, Selection(showsCount: true)) == "{\"status\":\"ok\",\"count\":3}\n")
+        #expect(text(.plain, Selection(showsKeys: true)) == "a\nb\nc\n")
+        #expect(text(.json, Selection(limit: 1, showsKeys: true)) == "{\"status\":\"ok\",\"keys\":[[\"a\"]]}\n")
+        #expect(text(.table, Selection(isDryRun: true)).hasSuffix("3 pairs would be removed\n"))
+        #expect(text(.json, Selection(isDryRun: true)).hasSuffix("\"dryRun\":true}\n"))
+    }
+
+    @Test func malformedItemsAreToldWhy() throws {
+        let item = try JSON.parse([UInt8](#"[["user_name"],["bob"]]"#.utf8))
+        let answer = Answer(rejected: [
+            .init(item: item, reason: .malformed), .init(item: Term(try pair("a", "b")), reason: .exists),
+        ])
+        let rule = ElementRule.alphanumeric
+        let json = AnswerRenderer(format: .json).render(answer, to: "PUT", given: 2, rule: rule)
+        let text = String(decoding: json.output, as: UTF8.self)
+        #expect(
+            text.contains(
+                #""reasons":["malformed","exists"],"details":["element 1 of the key, 'user_name', has '_' (U+005F)"#))
+        #expect(text.hasSuffix(",null]}\n"))
+        let plain = AnswerRenderer(format: .plain).render(answer, to: "PUT", given: 2, rule: rule)
+        #expect(plain.output == [UInt8]("malformed\tuser_name\tbob\nexists\ta\tb\n".utf8))
+        #expect(String(decoding: plain.errors, as: UTF8.self).hasPrefix("twinspace: malformed: element 1 of the key"))
+    }
+
     @Test func jsonIsOneObjectALine() {
         #expect(
             shown(Answer(status: .refused), .json) == [
@@ -83,7 +127,8 @@ import WireProtocol
         ]
         for status in Status.allCases { #expect(ExitCode(Answer(status: status)).rawValue == codes[status]) }
         #expect(ExitCode(Answer(rejected: [.init(item: .null, reason: .exists)])).rawValue == 1)
-        #expect(ExitCode.usage.rawValue == 2)
+        #expect(ExitCode.usage.rawValue == 2 && ExitCode.localFile.rawValue == 12)
+        #expect(ExitCode(Answer(warning: "malformed key expression")).rawValue == 3)
     }
 }
 
