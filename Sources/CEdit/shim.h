@@ -2,6 +2,7 @@
 #define TWINSPACE_CEDIT_SHIM_H
 
 #include <histedit.h>
+#include <signal.h>
 #include <stdio.h>
 #include <wchar.h>
 
@@ -24,11 +25,20 @@ static inline int twinspace_el_signal(EditLine *editor, int handled) { return el
 // The next line of standard input, as its bytes are; 0 or less at the end.
 static inline long twinspace_read_line(char **line, size_t *capacity) { return (long)getline(line, capacity, stdin); }
 
+static inline unsigned char twinspace_suspend(EditLine *editor, int character) {
+    (void)editor;
+    (void)character;
+    raise(SIGTSTP);
+    return CC_REFRESH;
+}
+
 // While a line is edited the interrupt key is a key like others: it clears the line and begins a new one. Elsewhere it
-// sends SIGINT as ever.
+// sends SIGINT as ever. Without signals the key that suspends has to do so itself.
 static inline int twinspace_el_interrupt(EditLine *editor) {
-    int failed = el_set(editor, EL_SETTY, "-d", "intr=", (char *)NULL);
-    return failed ? failed : el_set(editor, EL_BIND, "-s", "^C", "^A^K^J", (char *)NULL);
+    int failed = el_set(editor, EL_SETTY, "-d", "-isig", (char *)NULL);
+    failed = failed ? failed : el_set(editor, EL_BIND, "-s", "^C", "^A^K^J", (char *)NULL);
+    failed = failed ? failed : el_set(editor, EL_ADDFN, "suspend", "Suspend the shell", twinspace_suspend);
+    return failed ? failed : el_set(editor, EL_BIND, "^Z", "suspend", (char *)NULL);
 }
 
 static inline int twinspace_el_history(EditLine *editor, History *past) {
