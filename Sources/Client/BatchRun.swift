@@ -87,7 +87,8 @@ final class BatchRun {
 
     private func answered(_ number: Int, _ answer: Answer, _ rule: ElementRule?) {
         exitCode = max(exitCode, ExitCode(answer))
-        var text = JSON.text(answer.json(details: rule))
+        var text: [UInt8] = []
+        answer.writeJSON(details: rule, to: &text)
         text.append(UInt8(ascii: "\n"))
         answers.answer(number, text)
     }

@@ -39,6 +39,11 @@ extension Console {
         if answer.status == .ok, !answer.warning.isEmpty {
             answer = Answer(status: .malformed, message: "the server cannot export: \(answer.warning)")
         }
+        if answer.status == .tooLarge {
+            answer.message =
+                "the tuples are more than one answer may have; 'get' selects parts by KEYEXP, and a server that is started with "
+                + "--export-on-shutdown writes them all"
+        }
         guard answer.status == .ok else {
             progress.clear()
             show(renderer(invocation).render(answer, to: Operator.get.rawValue, given: 0))

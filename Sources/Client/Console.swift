@@ -127,6 +127,9 @@ final class Console {
         let begin = loop.now
         var answer = ask(request, client)
         let time = loop.now.duration(since: begin)
+        if answer.status == .tooLarge, request.operatorName == Operator.delete.rawValue {
+            answer.message += "; 'delete --paged' does so, pair by pair"
+        }
         if request.operatorName == OutcomeQuestion.operatorName { answer = answer.toOutcomeQuestion }
         try show(answer, to: request.operatorName, given: given, invocation)
         if request.isExplained { show(Rendering(errors: AnswerRenderer.explanation(of: answer, after: time))) }

@@ -37,7 +37,11 @@ struct AnswerRenderer {
         let answer = selection(answer)
         var rendering = Rendering()
         if format == .json {
-            JSON.write(selection.json(answer.json(details: rule), of: answer), to: &rendering.output)
+            if selection.changesJSON, answer.status == .ok {
+                JSON.write(selection.json(of: answer), to: &rendering.output)
+            } else {
+                answer.writeJSON(details: rule, to: &rendering.output)
+            }
             rendering.output.append(UInt8(ascii: "\n"))
             return rendering
         }

@@ -41,7 +41,7 @@ package enum ProxyProgram {
                 ]),
             Daemon.logOptions,
         ],
-        example: "twinspace-proxy --clients 127.0.0.1:7400 --data /var/lib/twinspace/proxy")
+        example: "twinspace-proxy --clients 127.0.0.1:7400 --data ./proxy")
 
     package static func main() {
         ProcessStart.begin(as: .daemon)

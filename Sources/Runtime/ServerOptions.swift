@@ -110,7 +110,7 @@ package struct ServerOptions: Sendable {
                 ]),
             Daemon.logOptions,
         ],
-        example: "twinspace-server --name a --proxy 127.0.0.1:7401 --listen 127.0.0.1:7411 --data /var/lib/twinspace/a")
+        example: "twinspace-server --name a --proxy 127.0.0.1:7401 --listen 127.0.0.1:7411 --data ./a")
 
     init(_ values: OptionValues) throws(OptionsError) {
         guard let name = NodeID(values.text("name")) else {

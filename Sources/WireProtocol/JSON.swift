@@ -168,10 +168,33 @@ extension Answer {
     /// and null for an item that came back for another reason.
     public func json(details rule: ElementRule?) -> Term {
         let items = rejected.isEmpty ? pairs.map { Term($0) } : rejected.map(\.item)
-        var members = [
-            Term.Member(name: [UInt8]("status".utf8), value: .string(status.name)),
-            Term.Member(name: [UInt8]("pairs".utf8), value: .list(items)),
-        ]
+        return .object(
+            [
+                Term.Member(name: [UInt8]("status".utf8), value: .string(status.name)),
+                Term.Member(name: [UInt8]("pairs".utf8), value: .list(items)),
+            ] + membersBehindPairs(rule))
+    }
+
+    /// Appends the same as text, without a term for each of its pairs: a large answer is not in memory twice.
+    public func writeJSON(details rule: ElementRule?, to output: inout [UInt8]) {
+        guard rejected.isEmpty else { return JSON.write(json(details: rule), to: &output) }
+        output.append(contentsOf: "{\"status\":\"\(status.name)\",\"pairs\":[".utf8)
+        for (position, pair) in pairs.enumerated() {
+            if position > 0 { output.append(UInt8(ascii: ",")) }
+            JSON.write(Term(pair), to: &output)
+        }
+        output.append(UInt8(ascii: "]"))
+        for member in membersBehindPairs(rule) {
+            output.append(UInt8(ascii: ","))
+            JSON.write(.string(member.name), to: &output)
+            output.append(UInt8(ascii: ":"))
+            JSON.write(member.value, to: &output)
+        }
+        output.append(UInt8(ascii: "}"))
+    }
+
+    private func membersBehindPairs(_ rule: ElementRule?) -> [Term.Member] {
+        var members: [Term.Member] = []
         func add(_ name: String, _ value: Term) {
             members.append(Term.Member(name: [UInt8](name.utf8), value: value))
         }
@@ -185,7 +208,7 @@ extension Answer {
         } else if status != .ok {
             add("message", .string(status.explanation))
         }
-        return .object(members)
+        return members
     }
 }
 

@@ -87,6 +87,20 @@ import WireProtocol
         #expect(text(.json, Selection(isDryRun: true)).hasSuffix("\"dryRun\":true}\n"))
     }
 
+    @Test func jsonIsTheSameWhetherItIsBuiltOrWritten() throws {
+        let pairs = [try pair("a", "1"), try pair("b", "\u{2028}")]
+        let answers = [
+            Answer(), Answer(warning: "w", pairs: pairs), Answer(status: .tooLarge, message: "m"),
+            Answer(status: .unknown),
+            Answer(rejected: [.init(item: .null, reason: .malformed)]),
+        ]
+        for answer in answers {
+            var text: [UInt8] = []
+            answer.writeJSON(details: .text, to: &text)
+            #expect(text == JSON.text(answer.json(details: .text)))
+        }
+    }
+
     @Test func malformedItemsAreToldWhy() throws {
         let item = try JSON.parse([UInt8](#"[["user_name"],["bob"]]"#.utf8))
         let answer = Answer(rejected: [

@@ -92,11 +92,11 @@ def check_malformed_requests():
         for operator in ("GET", "DELETE"):
             for payload in ('["(", ".*"]', '[["a", "("], ".*"]', '[".*", "*"]', '[".*"]', '["a", "b", "c"]', "7", "[]",
                             '[7, ".*"]', '[["a", 7], ".*"]', '{"key": ".*"}'):
-                answer = suite.answer("send", operator, payload)
+                answer = suite.answer("send", operator, payload, expect=3)
                 expect_equal((answer["status"], answer["pairs"]), ("ok", []), f"{operator} {payload}")
                 expect(answer.get("warning"), f"{operator} {payload}: no warning")
         expect_equal(len(suite.answer("get", ".*", ".*")["pairs"]), 2, "pairs after malformed requests")
-        warning = suite.answer("get", "ab(c", ".*")["warning"]
+        warning = suite.answer("get", "ab(c", ".*", expect=3)["warning"]
         expect("2" in warning, f"the warning does not give the position 2 of the group: {warning}")
 
 
