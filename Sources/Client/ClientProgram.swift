@@ -13,8 +13,8 @@ public enum ClientProgram {
         if String(cString: nl_langinfo(nl_item(CODESET))).hasPrefix("ANSI") { setlocale(LC_CTYPE, "C.UTF-8") }
         let code: ExitCode
         do throws(OptionsError) {
-            let arguments = try ProcessText.arguments(ProcessText.rawArguments())
-            code = try run(arguments, environment: ProcessText.environment(ProcessText.rawEnvironment()))
+            let arguments = try ProcessText.arguments(program: Product.name)
+            code = try run(arguments, environment: ProcessText.environment(program: Product.name))
         } catch {
             _ = Terminal.write(Style.harmless([UInt8]("\(error)\n".utf8), keepsLines: true), to: STDERR_FILENO)
             code = .usage

@@ -91,6 +91,8 @@ final class Console {
     /// A line about how things stand, on standard error.
     func tell(_ text: String) {
         output.flush()
+        // A progress bar may stand there.
+        if Terminal.isTerminal(STDERR_FILENO) { Terminal.writeError("\r\u{1b}[K") }
         _ = Terminal.write([UInt8]("\(Product.name): ".utf8) + Style.harmless([UInt8](text.utf8)) + [0x0A], to: 2)
     }
 

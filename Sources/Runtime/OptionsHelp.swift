@@ -65,7 +65,8 @@ extension OptionsSpecification {
     /// process with 0; an error goes to standard error and ends it with 2.
     package func parseProcess() -> OptionValues {
         do throws(OptionsError) {
-            switch try parse(Array(CommandLine.arguments.dropFirst()), environment: ProcessEnvironment.variables()) {
+            let arguments = try ProcessText.arguments(program: program)
+            switch try parse(arguments, environment: ProcessText.environment(program: program)) {
             case .values(let values): return values
             case .help(let page):
                 print(page, terminator: "")

@@ -28,10 +28,8 @@ package enum TupleFile {
                 throw Failure(description: "\(path):\(number): \(error)")
             }
             guard let pair = Pair(term, rule: rule) else {
-                throw Failure(
-                    description:
-                        "\(path):\(number): the line is no pair of two tuples with \(rule.name) elements, as in [[\"user\",\"42\"],[\"ada\",\"lovelace\"]]"
-                )
+                let why = MalformedItem.detail(of: term, rule: rule) ?? "the line is no pair"
+                throw Failure(description: "\(path):\(number): \(why)")
             }
             if let first = firstLine.updateValue(number, forKey: pair.key) {
                 throw Failure(description: "\(path):\(number): the key stands in line \(first) already")

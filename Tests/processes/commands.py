@@ -54,6 +54,7 @@ def check_exit_codes():
 def check_odd_text():
     """any value is found by its key alone; keys are found and removed exactly with --literal; no line feed hides a pair"""
     with Suite(servers=1, server_flags=TEXT) as suite:
+        expect_equal(suite.answer("send", "SPACE")["pairs"], [[["elements"], ["text"]]], "what the space is like")
         for number, key in enumerate(ODD_KEYS):
             suite.cli("put", json.dumps([key]), json.dumps([f"v{number}", "two\nlines"]), expect=0)
         expect_equal(suite.answer("get", "--count", "(?s).*")["count"], len(ODD_KEYS), "pairs")
@@ -83,6 +84,9 @@ def check_arguments_that_are_not_utf8():
         done = raw(suite, b"shell", stdin=b"put k\xe9y v\nput key v\n")
         expect(b"not UTF-8" in done.stderr, f"a line of the shell: {done.stderr}")
         expect_equal(suite.answer("get", "(?s).*")["pairs"], [[["key"], ["v"]]], "pairs")
+        daemon = subprocess.run([program("twinspace-server"), "--name", "x", "--data", b"d\xe9"], capture_output=True,
+                                timeout=30, check=False)
+        expect(daemon.returncode == 2 and b"is not UTF-8" in daemon.stderr, f"a daemon's argument: {daemon}")
         for locale in ("C", "C.UTF-8"):
             done = raw(suite, b"shell", stdin="put kéy v\n".encode(),
                        environment={**suite.environment, "LC_ALL": locale})

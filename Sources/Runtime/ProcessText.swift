@@ -1,16 +1,15 @@
 import Glibc
-import Runtime
 import TupleCore
 
 /// The process's arguments and environment as text. What is not UTF-8 is refused: made to fit it would stand for another
 /// key, another file, another operation than the one that was meant.
-enum ProcessText {
+package enum ProcessText {
     /// - Throws: where one is not UTF-8; it is named by its place and shown with its odd bytes as `\xe9`.
-    static func arguments(_ raw: [[UInt8]]) throws(OptionsError) -> [String] {
+    package static func arguments(_ raw: [[UInt8]] = rawArguments(), program: String) throws(OptionsError) -> [String] {
         var arguments: [String] = []
         for (position, bytes) in raw.enumerated() {
             guard UTF8Check.isValid(bytes) else {
-                throw problem("argument \(position + 1), '\(shown(bytes))', is not UTF-8")
+                throw problem(program, "argument \(position + 1), '\(shown(bytes))', is not UTF-8")
             }
             arguments.append(String(decoding: bytes, as: UTF8.self))
         }
@@ -18,13 +17,15 @@ enum ProcessText {
     }
 
     /// The variables; those of others than this program may be anything.
-    static func environment(_ raw: [[UInt8]]) throws(OptionsError) -> [String: String] {
+    package static func environment(
+        _ raw: [[UInt8]] = rawEnvironment(), program: String
+    ) throws(OptionsError) -> [String: String] {
         var variables: [String: String] = [:]
         for bytes in raw {
             guard let end = bytes.firstIndex(of: UInt8(ascii: "=")) else { continue }
             let name = String(decoding: bytes[..<end], as: UTF8.self)
             guard UTF8Check.isValid(bytes) || !name.hasPrefix("TWINSPACE_") else {
-                throw problem("the variable \(name), '\(shown([UInt8](bytes[(end + 1)...])))', is not UTF-8")
+                throw problem(program, "the variable \(name), '\(shown([UInt8](bytes[(end + 1)...])))', is not UTF-8")
             }
             if variables[name] == nil { variables[name] = String(decoding: bytes[(end + 1)...], as: UTF8.self) }
         }
@@ -32,9 +33,9 @@ enum ProcessText {
     }
 
     /// Without the program's name.
-    static func rawArguments() -> [[UInt8]] { [[UInt8]](list(CommandLine.unsafeArgv).dropFirst()) }
+    package static func rawArguments() -> [[UInt8]] { [[UInt8]](list(CommandLine.unsafeArgv).dropFirst()) }
 
-    static func rawEnvironment() -> [[UInt8]] { list(environ) }
+    package static func rawEnvironment() -> [[UInt8]] { list(environ) }
 
     private static func list(_ pointers: UnsafeMutablePointer<UnsafeMutablePointer<CChar>?>) -> [[UInt8]] {
         var texts: [[UInt8]] = []
@@ -44,8 +45,8 @@ enum ProcessText {
         return texts
     }
 
-    private static func problem(_ text: String) -> OptionsError {
-        OptionsError(program: Product.name, problem: text + "; write it in UTF-8")
+    private static func problem(_ program: String, _ text: String) -> OptionsError {
+        OptionsError(program: program, problem: text + "; write it in UTF-8")
     }
 
     private static func shown(_ bytes: [UInt8]) -> String {
