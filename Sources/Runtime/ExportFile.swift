@@ -25,10 +25,8 @@ package final class ExportFile {
         patience = waits ? nil : 30
         let path = try ExportFile.destination(of: path)
         var information = stat()
-        let exists = lstat(path, &information) == 0
-        let kind = information.st_mode & S_IFMT
-        if exists, kind == S_IFDIR { throw SystemError(EISDIR, doing: "write \(path)") }
-        if exists, kind != S_IFREG {
+        let exists = stat(path, &information) == 0
+        if ExportFile.isStream(path, exists ? information : nil) {
             target = .stream(path)
             descriptor = Glibc.open(path, O_WRONLY | O_CLOEXEC | O_NOCTTY | (waits ? 0 : O_NONBLOCK))
             guard descriptor >= 0 else { throw SystemError(errno, doing: "write \(path)") }
@@ -54,10 +52,23 @@ package final class ExportFile {
         if case .replacement(let temporary, _) = target, !isCommitted { Glibc.unlink(temporary) }
     }
 
-    /// The path itself or, where that is a link, what it leads to, there or not.
+    /// Whether it is written to as it is: no plain file, or one of this process's descriptors (`/dev/stdout`).
+    private static func isStream(_ path: String, _ information: stat?) -> Bool {
+        guard let information else { return false }
+        return information.st_mode & S_IFMT != S_IFREG || path.hasPrefix("/proc/")
+    }
+
+    /// The path itself or, where that is a link, what it leads to, there or not. The links of `/proc` lead to no path.
+    ///
+    /// - Throws: also where a folder is there.
     private static func destination(of path: String) throws(SystemError) -> String {
         var path = path
         for _ in 0..<maximumLinks {
+            var information = stat()
+            if stat(path, &information) == 0, information.st_mode & S_IFMT == S_IFDIR {
+                throw SystemError(EISDIR, doing: "write \(path)")
+            }
+            guard !path.hasPrefix("/proc/") else { return path }
             var buffer = [CChar](repeating: 0, count: Int(PATH_MAX) + 1)
             let count = readlink(path, &buffer, buffer.count - 1)
             guard count >= 0 else { return path }
@@ -129,13 +140,9 @@ package final class ExportFile {
     package static func check(_ path: String) throws(SystemError) {
         let path = try destination(of: path)
         var information = stat()
-        if lstat(path, &information) == 0 {
-            let kind = information.st_mode & S_IFMT
-            if kind == S_IFDIR { throw SystemError(EISDIR, doing: "write \(path)") }
-            if kind != S_IFREG {
-                guard access(path, W_OK) == 0 else { throw SystemError(errno, doing: "write \(path)") }
-                return
-            }
+        if stat(path, &information) == 0, isStream(path, information) {
+            guard access(path, W_OK) == 0 else { throw SystemError(errno, doing: "write \(path)") }
+            return
         }
         _ = try ExportFile(path)
     }

@@ -59,8 +59,18 @@ import Testing
 
     @Test func aDeviceStaysOne() throws {
         defer { clean() }
-        try export("nothing", to: "/dev/null")
-        #expect(mode("/dev/null") & S_IFMT == S_IFCHR)
+        // A terminal of its own: were it replaced, nobody else would miss it.
+        let terminal = open("/dev/ptmx", O_RDWR | O_NOCTTY)
+        defer { close(terminal) }
+        var (number, unlocked): (CInt, CInt) = (0, 0)
+        // TIOCGPTN and TIOCSPTLCK.
+        try #require(ioctl(terminal, 0x8004_5430, &number) == 0 && ioctl(terminal, 0x4004_5431, &unlocked) == 0)
+        let path = "/dev/pts/\(number)"
+        symlink(path, "\(folder)/link")
+        try ExportFile.check("\(folder)/link")
+        try export("shown", to: "\(folder)/link")
+        var buffer = [UInt8](repeating: 0, count: 64)
+        #expect(read(terminal, &buffer, buffer.count) == 5 && mode(path) & S_IFMT == S_IFCHR)
     }
 
     @Test func aPipeIsWrittenTo() throws {
@@ -92,7 +102,6 @@ import Testing
         #expect(throws: SystemError.self) { try ExportFile.check("\(folder)/not/there") }
         #expect(throws: SystemError.self) { try ExportFile.check(folder) }
         try ExportFile.check("\(folder)/new")
-        try ExportFile.check("/dev/null")
         clean()
         #expect(access(folder, F_OK) != 0, "something was left")
     }

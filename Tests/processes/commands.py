@@ -149,8 +149,15 @@ def check_exports():
         suite.cli("export", str(link), expect=0)
         expect_equal(secret.read_text(encoding="utf-8"), line, "what the link names")
         expect(link.is_symlink() and stat.S_IMODE(secret.stat().st_mode) == 0o600, "the link or the permissions")
-        suite.cli("export", "/dev/null", expect=0)
-        expect(Path("/dev/null").is_char_device(), "/dev/null is a file now")
+        # A terminal of its own: were it replaced, nobody else would miss it.
+        terminal, other_end = os.openpty()
+        device = os.ttyname(other_end)
+        suite.cli("export", device, expect=0)
+        expect_equal(os.read(terminal, 100), line.replace("\n", "\r\n").encode(), "on the terminal")
+        expect(Path(device).is_char_device(), "the terminal is a file now")
+        os.close(terminal)
+        os.close(other_end)
+        expect_equal(suite.cli("export", "/dev/stdout", expect=0).stdout, line + "exported 1 to /dev/stdout\n", "stdout")
         os.mkfifo(pipe)
         with subprocess.Popen(["cat", str(pipe)], stdout=subprocess.PIPE, text=True) as reader:
             suite.cli("export", str(pipe), expect=0)
