@@ -67,7 +67,8 @@ enum Command: String, CaseIterable {
                         "How long ago it was first sent, at the most. Without it 'not carried out' is said only where nothing was ever forgotten."
                 )
             ]
-        case .set, .send, .batch, .export, .shell, .resync, .shutdown, .completions: []
+        case .set, .send, .batch, .export, .shell, .shutdown, .completions: []
+        case .resync: [Command.noWait]
         case .get:
             [
                 Command.literal,
@@ -126,10 +127,14 @@ enum Command: String, CaseIterable {
             [
                 Option(
                     "accept-data-loss", .toggle,
-                    help: "Allow a server that may lack acknowledged writes to become the active one.")
+                    help: "Allow a server that may lack acknowledged writes to become the active one."),
+                Command.noWait,
             ]
         }
     }
+
+    private static let noWait = Option(
+        "no-wait", .toggle, help: "End when the proxy has taken the command on, not when it is done.")
 
     private static let literal = Option(
         "literal", letter: "F", .toggle,

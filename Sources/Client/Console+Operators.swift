@@ -21,7 +21,7 @@ extension Console {
 
     func command(_ request: OperatorRequest, _ invocation: Invocation) -> ExitCode {
         let began = loop.now
-        let before = OperatorProgress(request).map { progress in
+        let before = (invocation.followsUp ? OperatorProgress(request) : nil).map { progress in
             var progress = progress
             progress.begin(status(invocation, timeout: invocation.timeout))
             return progress

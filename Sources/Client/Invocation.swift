@@ -34,6 +34,8 @@ struct Invocation {
     var timeout: Duration
     /// The name that was given to the one request.
     var operation: OperationID?
+    /// Whether an operator's command is followed until it is done.
+    var followsUp = true
     /// What of an answer is to be shown.
     var selection = Selection()
 
@@ -94,6 +96,7 @@ struct Invocation {
                 invocation.operation = operation
             }
             invocation.selection = try selection(command, values)
+            if [.switchover, .resync].contains(command) { invocation.followsUp = !values.isOn("no-wait") }
             return (.invocation(invocation), values)
         }
     }

@@ -8,6 +8,8 @@ final class SpaceRule {
     private let loop: EventLoop
     private let client: ServiceClient
     private var known: ElementRule?
+    /// Who waits for the one question that is on its way; empty where there is none.
+    private var waiting: [(ElementRule?) -> Void] = []
     /// An answer is not held up longer for the sentences beside it.
     private static let patience = Duration.seconds(1)
 
@@ -20,17 +22,21 @@ final class SpaceRule {
     /// at once, or from the loop.
     func complete(_ answer: Answer, then: @escaping (Answer, ElementRule?) -> Void) {
         guard answer.hasMalformed, known == nil else { return then(answer, known) }
-        var isDone = false
-        let finish: (ElementRule?) -> Void = { rule in
-            guard !isDone else { return }
-            isDone = true
-            then(answer, rule)
+        waiting.append { then(answer, $0) }
+        guard waiting.count == 1 else { return }
+        var isAnswered = false
+        let settle: (ElementRule?) -> Void = { rule in
+            guard !isAnswered else { return }
+            isAnswered = true
+            let waiting = self.waiting
+            self.waiting = []
+            for finish in waiting { finish(rule) }
         }
-        let deadline = loop.after(SpaceRule.patience) { finish(nil) }
+        let deadline = loop.after(SpaceRule.patience) { settle(nil) }
         client.submit(SpaceQuestion.request) { reply in
             deadline.cancel()
             self.known = SpaceQuestion.rule(in: reply)
-            finish(self.known)
+            settle(self.known)
         }
     }
 }

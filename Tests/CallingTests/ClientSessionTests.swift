@@ -339,6 +339,20 @@ private func pair(_ text: String) -> Pair {
         #expect(stage.requests().map { $0[0] } == [4])
     }
 
+    @Test func whatIsWaitedForHasWords() {
+        var stage = Stage()
+        stage.submit()
+        #expect(stage.session.situation == "no connection yet" && !stage.session.isWelcome)
+        stage.handle(.disconnected("cannot connect to h:1: connection refused"))
+        #expect(stage.session.situation.hasPrefix("cannot connect to h:1"))
+        stage.handle(.connected)
+        #expect(stage.session.situation.contains("says nothing"))
+        stage = Stage()
+        stage.submit()
+        stage.welcome()
+        #expect(stage.session.situation.hasPrefix("the proxy has the request") && stage.session.isWelcome)
+    }
+
     @Test func nonsenseFromTheProxyEndsTheConnectionNotTheRequest() {
         var stage = Stage()
         stage.submit()

@@ -68,6 +68,13 @@ import WireProtocol
         Request(operatorName: "GET", payload: .list([.string(key), TupleText.anything]))
     }
 
+    @Test func operatorsCommandsAreFollowedUnlessSaidOtherwise() throws {
+        for command in ["switchover", "resync"] {
+            #expect(try invocation(command)?.followsUp == true)
+            #expect(try invocation(command, "--no-wait")?.followsUp == false)
+        }
+    }
+
     @Test func wordsOfOtherToolsAreHintedAt() throws {
         #expect(try invocation("set", "k", "v")?.task == .set([.list([.list([.string("k")]), .list([.string("v")])])]))
         for (word, hint) in [("rm", "delete"), ("list", "get '.*'"), ("stop", "shutdown"), ("gte", "get")] {

@@ -22,7 +22,8 @@ from daemon import describe_end, free_port, program, wait_until
 from suite import Suite
 
 TEXT = ("--elements", "text")
-ODD_KEYS = ("ada@example.org", "192.0.2.1", "2026-11-28", "user_name", "(x", "a b", "😀", "line\nfeed", "a*", "tab\there")
+ODD_KEYS = ("ada@example.org", "192.0.2.1", "2026-11-28", "user_name", "(x", "a b", "😀", "line\nfeed", "a*",
+            "tab\there")
 
 
 def raw(suite, *arguments, stdin=b"", environment=None):
@@ -52,7 +53,7 @@ def check_exit_codes():
 
 
 def check_odd_text():
-    """any value is found by its key alone; keys are found and removed exactly with --literal; no line feed hides a pair"""
+    """any value is found by its key; --literal finds and removes one key exactly; no line feed hides a pair"""
     with Suite(servers=1, server_flags=TEXT) as suite:
         expect_equal(suite.answer("send", "SPACE")["pairs"], [[["elements"], ["text"]]], "what the space is like")
         for number, key in enumerate(ODD_KEYS):
@@ -95,7 +96,7 @@ def check_arguments_that_are_not_utf8():
 
 
 def check_why_something_is_malformed():
-    """`details` says which element, which character, which rule; on standard error for people; in batch and import too"""
+    """`details` says which element, which character, which rule; on standard error too; in batch, in import"""
     with Suite(servers=1) as suite:
         answer = suite.answer("put", "user_name", "bob", "a", "b", expect=1)
         expect_equal(answer["reasons"], ["malformed"], "reasons")
@@ -138,7 +139,7 @@ def check_selections():
 
 
 def check_exports():
-    """permissions and links stay; devices and pipes are written to; what lies at the temporary name is not followed"""
+    """permissions and links stay; devices and pipes are written to; a link at the temporary name is not followed"""
     with Suite(servers=1) as suite:
         suite.cli("put", "k", "v", expect=0)
         line = '[["k"],["v"]]\n'
@@ -157,7 +158,8 @@ def check_exports():
         expect(Path(device).is_char_device(), "the terminal is a file now")
         os.close(terminal)
         os.close(other_end)
-        expect_equal(suite.cli("export", "/dev/stdout", expect=0).stdout, line + "exported 1 to /dev/stdout\n", "stdout")
+        done = suite.cli("export", "/dev/stdout", expect=0)
+        expect_equal(done.stdout, line + "exported 1 to /dev/stdout\n", "standard output by its name")
         os.mkfifo(pipe)
         with subprocess.Popen(["cat", str(pipe)], stdout=subprocess.PIPE, text=True) as reader:
             suite.cli("export", str(pipe), expect=0)
@@ -183,7 +185,7 @@ def check_exports():
         daemon = suite.daemons["a"]
         daemon.may_end = True
         code = daemon.wait()
-        expect(code > 0 and "--export-on-shutdown" in suite.log_text("a"), f"a file that cannot be: {describe_end(code)}")
+        expect(code > 0 and "--export-on-shutdown" in suite.log_text("a"), f"no such folder: {describe_end(code)}")
 
 
 def check_files_of_lines():
@@ -252,7 +254,7 @@ def check_an_interrupted_import_says_how_to_go_on():
 
 
 def check_nobody_waits_in_silence():
-    """after a second standard error says what is waited for: no proxy, no active server, an operators' port that is silent"""
+    """after a second standard error says what is waited for: no proxy, no active server, a silent proxy"""
     with Suite(servers=1, start=False) as suite:
         for command in (("get", "k"), ("batch",), ("export",)):
             done = suite.cli("--timeout", "3s", *command, stdin='{"op": "GET", "payload": ["a", ".*"]}\n', expect=6)

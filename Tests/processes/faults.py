@@ -172,7 +172,7 @@ class Faults:
 
     def kill_at_switchover(self):
         """The server that was chosen dies as soon as it is chosen."""
-        done = self.suite.cli("--timeout", "3s", "switchover")
+        done = self.suite.cli("--timeout", "3s", "switchover", "--no-wait")
         target = self.suite.status().get("active") or self.suite.names[0]
         self._kill([target])
         self.note(f"just after a switchover (exit code {done.returncode})")

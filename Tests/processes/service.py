@@ -25,8 +25,8 @@ HOST = "127.0.0.1"
 CLOSE_SECONDS = 12.0
 MANY_PAIRS = 20_000
 LIST_PAIRS = 1_000
-COMMANDS = ("get", "put", "post", "delete", "send", "batch", "import", "export", "shell", "status", "switchover",
-            "resync", "shutdown", "completions")
+COMMANDS = ("get", "put", "post", "set", "op", "delete", "send", "batch", "import", "export", "shell", "status",
+            "switchover", "resync", "shutdown", "completions")
 
 
 def connect(suite, **options):
