@@ -52,7 +52,6 @@ def answers_unread(run):
         request = Requests("GET", ["large.*", ".*"])
         with stand.attack() as attack, stand.swarm() as swarm:
             clients = swarm.connect(20, receive_bytes=8192)
-            swarm.run(2.0, until=lambda: swarm.greeted == 20)
             swarm.reading(clients, False)
             for number, client in enumerate(clients):
                 swarm.send(request.frames(100 + number, run.amount(60, 300), low_water=1), [client])
@@ -80,7 +79,6 @@ def whole_space(run):
             attack.expect(swarm.statuses() == {"ok": 1}, f"the answer of 103 MB: {dict(swarm.statuses())}")
             attack.expect(reader[0].received >= 430 * PAIR_BYTES, f"{reader[0].received} bytes came of it")
             silent = swarm.connect(run.amount(10, 50), receive_bytes=8192)
-            swarm.run(2.0, until=lambda: swarm.greeted == len(silent) + 1)
             swarm.reading(silent, False)
             for number, client in enumerate(silent):
                 swarm.send(request.frames(200 + number, 1), [client])

@@ -175,11 +175,14 @@ def describe_end(code):
     return f"exit code {code}"
 
 
-def run_program(name, *arguments, environment=None, seconds=10.0, stdin=""):
-    """Runs one of the programs by itself until it ends; (code, stdout, stderr). Code None: it was still running."""
+def run_program(name, *arguments, environment=None, seconds=10.0, stdin="", prefix=()):
+    """Runs one of the programs by itself until it ends; (code, stdout, stderr). Code None: it was still running.
+
+    `prefix` stands before the program on the command line, such as `prlimit --nofile=64`.
+    """
     clean = {key: value for key, value in os.environ.items() if not key.startswith("TWINSPACE_")}
     process = subprocess.Popen(
-        [program(name), *arguments], stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
+        [*prefix, program(name), *arguments], stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
         env={**clean, **(environment or {})}, start_new_session=True, preexec_fn=_die_with_parent)
     try:
         output, errors = process.communicate(stdin, timeout=seconds)

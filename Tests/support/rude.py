@@ -48,8 +48,8 @@ class Requests:
         return b"".join(self.frame(session, number, low_water) for number in range(first, first + count))
 
     def of_sessions(self, sessions):
-        """The first request of each of those sessions."""
-        return b"".join(self.frame(session, 1) for session in sessions)
+        """A request of each of those sessions, no two with the same sequence."""
+        return b"".join(self.frame(session, number) for number, session in enumerate(sessions, 1))
 
 
 def half_frame(kind, announced, sent, session=1):
@@ -127,7 +127,10 @@ class Swarm:
     # Connections.
 
     def connect(self, count, greet=True, receive_bytes=None):
-        """Opens so many; returns those that came about. `receive_bytes` is the size of the kernel's buffer for answers."""
+        """Opens so many, and waits for their welcome; returns those that came about.
+
+        `receive_bytes` is the size of the kernel's buffer for answers.
+        """
         made = []
         for _ in range(count):
             end = socket.socket()
@@ -150,6 +153,9 @@ class Swarm:
             self.poll.register(end.fileno(), select.EPOLLIN)
             if greet:
                 self.send(hello("rude/1").encoded(), [client])
+        if greet:
+            # Nothing may be sent between hello and welcome.
+            self.run(CONNECT_SECONDS, until=lambda: all(client.frames or client.ended for client in made))
         return made
 
     def close(self, reset=False):
