@@ -139,6 +139,10 @@ class Stand:
     def pid(self, name):
         return self.suite.daemons[name].process.pid
 
+    def processor_seconds(self):
+        """What all servers have worked so far."""
+        return sum(measures.processor_seconds(self.pid(name)) for name in self.suite.names)
+
     def client(self, **options):
         return Client(HOST, self.port(), **{"timeout": 15.0, "attempt": 15.0, **options})
 
