@@ -45,13 +45,11 @@ def delete_and_ask(attack, stand, disturb, what):
     cli(stand, "delete", "w")
 
 
-@scene(item=12, seconds=4)
+@scene(item=12, seconds=5)
 def skewed_clock(run):
-    """The other server's clock is an hour ahead (then six minutes), and it takes over: what was carried out just before is
+    """The other server's clock is an hour ahead, or six minutes, and it takes over: what was carried out just before is
     not denied, and does not take effect again."""
     for title, offset in (("an hour ahead", {"hours": 1}), ("six minutes ahead", {"minutes": 6})):
-        if not run.full and title.startswith("six"):
-            continue
         with run.stand(start=False) as stand:
             clocks = with_clocks(stand)
             clocks.set("b", **offset)
@@ -63,7 +61,6 @@ def skewed_clock(run):
                     stand.suite.wait_status(lambda status: status.get("active") == "b", "b is active")
 
                 delete_and_ask(attack, stand, lose_a, title)
-                # The six minutes too: the judge is the question, not the step.
                 stand.suite.start("a")
                 stand.suite.wait_redundant()
 
