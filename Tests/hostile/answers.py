@@ -13,7 +13,7 @@ PAIR_BYTES = 240_000
 DEATH_BYTES = 256 * MIB
 
 
-@scene(item=2, seconds=6)
+@scene(item=2, seconds=5, alone=True)
 def answers_read(run):
     """One client that reads asks for answers of 0.96 MB, many in flight, and others ask and leave; all that is read comes
     whole, nobody else notices, and neither process holds what is not read yet."""
@@ -43,7 +43,7 @@ def _ask_and_leave(run, stand, request):
             leaving.leave(clients)
 
 
-@scene(item=2, seconds=16)
+@scene(item=2, seconds=15)
 def answers_unread(run):
     """Twenty clients ask for 40 to 290 MB each and do not read: memory is bounded in all, others are served, and the silent
     ones are ended."""
@@ -60,7 +60,7 @@ def answers_unread(run):
                                 f"{DISMISS_SECONDS:.0f} s in which 20 read nothing")
 
 
-@scene(item=2, seconds=9)
+@scene(item=2, seconds=7, alone=True)
 def whole_space(run):
     """The whole of a space of 103 MB is asked for, first by one client who reads and then by ten who do not: no takeover,
     and neither process holds it."""
@@ -85,7 +85,7 @@ def whole_space(run):
             swarm.run(run.amount(3, 15))
 
 
-@scene(item=10, seconds=12)
+@scene(item=10, seconds=5, alone=True)
 def request_of_death(run):
     """Whatever server carries one search out dies of it, again and again: the request is given up after it was alone with
     a loss, and what others asked for is answered all the same."""
@@ -113,7 +113,7 @@ def request_of_death(run):
             suite.wait_redundant()
 
 
-@scene(item=10, seconds=8)
+@scene(item=10, seconds=5, alone=True)
 def small_servers(run):
     """Both servers die at 256 MiB of memory, and somebody asks for 96 MB: nobody dies, and the answer comes."""
     with run.stand(start=False) as stand:

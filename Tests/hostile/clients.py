@@ -16,7 +16,7 @@ CLIENT_PROCESSOR_SECONDS = 6
 SPACE_BYTES = 48 * MIB
 
 
-@scene(item=1, seconds=6)
+@scene(item=1, seconds=6, alone=True)
 def sessions(run):
     """One source makes more sessions than are remembered, then asks for outcomes by the thousand: another client's update
     is still remembered, so that it does not take effect a second time, and nobody waits."""
@@ -52,7 +52,7 @@ def sessions(run):
         run.expect(left == [[["once"], ["second"]]], f"it took effect twice: {left} is left")
 
 
-@scene(item=7, seconds=2)
+@scene(item=7, seconds=1)
 def same_sequence(run):
     """Two sessions send updates with the same sequence on one connection: both are answered, and it stays."""
     with run.stand() as stand:
@@ -72,7 +72,7 @@ def same_sequence(run):
             connection.handshake()
 
 
-@scene(item=8, seconds=7)
+@scene(item=8, seconds=6, alone=True)
 def outcomes(run):
     """Lists of 11 MB are given back whole, of a few sessions that never raise their low-water mark: what is kept of them is
     bounded in bytes."""
@@ -90,7 +90,7 @@ def outcomes(run):
             attack.expect(swarm.answered == lists, f"{swarm.answered} of {lists} lists were answered")
 
 
-@scene(item=8, seconds=4)
+@scene(item=8, seconds=3)
 def full_space(run):
     """Somebody puts more than --max-space allows: refused as too large in the end; reads and removals go on, both servers
     stay, and after a removal there is room again."""
@@ -114,7 +114,7 @@ def full_space(run):
             attack.expect(stand.suite.status().get("redundant") is True, "one of the servers is out")
 
 
-@scene(item=9, seconds=6)
+@scene(item=9, seconds=7, alone=True)
 def whole_table(run):
     """The command line reads, and exports, some hundred thousand pairs: work in proportion to them, counted in processor
     seconds of its own."""

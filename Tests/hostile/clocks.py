@@ -45,7 +45,7 @@ def delete_and_ask(attack, stand, disturb, what):
     cli(stand, "delete", "w")
 
 
-@scene(item=12, seconds=5)
+@scene(item=12, seconds=4)
 def skewed_clock(run):
     """The other server's clock is an hour ahead, or six minutes, and it takes over: what was carried out just before is
     not denied, and does not take effect again."""
@@ -65,7 +65,7 @@ def skewed_clock(run):
                 stand.suite.wait_redundant()
 
 
-@scene(item=12, seconds=5)
+@scene(item=12, seconds=3)
 def stepping_clocks(run):
     """All clocks step by minutes, hours and ten years, and back: nothing is forgotten for it, nothing denied, and no server
     is taken for lost."""
@@ -91,7 +91,7 @@ def expect_redundant(run, stand):
     run.expect(stand.suite.status().get("redundant") is True, "one of the servers is out afterwards")
 
 
-@scene(item=13, seconds=4)
+@scene(item=13, seconds=2)
 def own_advice(run):
     """A command ends as unknown and says how to ask; a quarter of an hour later, with exactly those words, what was carried
     out is not denied."""

@@ -53,7 +53,7 @@ def expect_open_doors(attack, when):
     attack.expect(code == 200, f"/healthz {when}: {code or 'no answer'}")
 
 
-@scene(item=3, seconds=5)
+@scene(item=3, seconds=5, alone=True)
 def half_frames(run):
     """Frames and bodies of 16 MB less a byte on every port, before and after the greeting: they are not kept, and whoever is
     honest is served meanwhile."""
@@ -90,7 +90,7 @@ def half_frames(run):
                     swarm.close()
 
 
-@scene(item=4, seconds=9)
+@scene(item=4, seconds=8, alone=True)
 def churn(run):
     """Connections are opened and reset as fast as they can be, behind one that says nothing: nobody else notices, and when
     the time for its greeting is over the proxy has no work left with the others."""
@@ -120,7 +120,7 @@ def _churn(stand, seconds):
     return sum(int(process.communicate(timeout=seconds + 20)[0]) for process in processes)
 
 
-@scene(item=4, seconds=4)
+@scene(item=4, seconds=2)
 def slots(run):
     """One source holds every place for a client and says nothing: somebody from elsewhere is welcomed all the same."""
     limit = run.amount(64, 1000)
@@ -138,7 +138,7 @@ def slots(run):
             attack.expect(swarm.greeted >= limit // 4, f"only {swarm.greeted} of {limit} were welcomed while there was room")
 
 
-@scene(item=6, seconds=6)
+@scene(item=6, seconds=4, alone=True)
 def operators_flood(run):
     """Twenty operators send `status` by the thousand without waiting: clients do not wait for them, and an honest operator
     is answered."""
@@ -177,7 +177,7 @@ def idle_http(run):
             attack.expect(code == 200, f"/healthz after they have gone: {code or 'no answer'}")
 
 
-@scene(item=6, seconds=6)
+@scene(item=6, seconds=5, alone=True)
 def strangers(run):
     """Strangers fill the descriptors of both servers: they go on, begin new segments of their journals, and are redundant."""
     with run.stand(start=False) as stand:
@@ -209,7 +209,7 @@ def strangers(run):
                     swarm.close()
 
 
-@scene(item=11, seconds=6)
+@scene(item=11, seconds=4)
 def reserves(run):
     """Clients and slow HTTP connections take every descriptor of the proxy: servers that restart are let in nevertheless,
     operators are answered, and the log says that clients are not."""

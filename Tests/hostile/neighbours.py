@@ -47,7 +47,7 @@ def expect_nothing_gone(run, stand, names, mark):
     run.count(active=active or "nobody", said=said[0].event if said else "nothing")
 
 
-@scene(item=14, seconds=7)
+@scene(item=14, seconds=8)
 def exchanged_directories(run):
     """b is out of the set, twenty updates are acknowledged, and the two data directories are exchanged: none of them is gone
     without a word."""
@@ -72,7 +72,7 @@ def exchanged_directories(run):
         expect_nothing_gone(run, stand, names, mark)
 
 
-@scene(item=14, seconds=7)
+@scene(item=14, seconds=9)
 def older_directory(run):
     """A directory of b is put back as it was earlier, while a is away: b does not become active without what was acknowledged
     meanwhile, and it is said."""
@@ -103,7 +103,7 @@ def older_directory(run):
         run.expect(not missing, f"{len(missing)} of {len(names)} acknowledged updates are gone when a is back")
 
 
-@scene(item=15, seconds=6)
+@scene(item=15, seconds=4)
 def mirror(run):
     """What a server finds at the proxy's address gives back whatever it says, as a connection to itself does: it leaves it,
     and finds the proxy when that is there."""
@@ -120,7 +120,7 @@ def mirror(run):
             suite.wait_ready(10)
 
 
-@scene(item=15, seconds=5)
+@scene(item=15, seconds=6)
 def itself(run):
     """A server dials a local port before the proxy is there, in a place where the kernel soon gives that port to the server
     itself: the proxy starts, and they find each other."""
@@ -148,7 +148,7 @@ def itself(run):
                    + (suite.log_text("proxy").strip().splitlines() or ["the proxy says nothing"])[-1][:200])
 
 
-@scene(item=15, seconds=4)
+@scene(item=15, seconds=6)
 def addresses(run):
     """The second of a name's two addresses is tried when the first is dead; an address on which nobody can be dialled is not
     told to others, nor taken from them."""
@@ -196,7 +196,7 @@ def dead_end(port):
         yield
 
 
-@scene(item=15, seconds=7)
+@scene(item=15, seconds=6)
 def settings_that_differ(run):
     """Two servers whose heartbeat settings cannot agree: it is said once, and they do not lose and find each other for
     ever."""
@@ -222,7 +222,7 @@ def settings_that_differ(run):
         run.expect(len(told) <= 6, f"that their settings differ is said {len(told)} times")
 
 
-@scene(item=15, seconds=9)
+@scene(item=15, seconds=5)
 def wildcard(run):
     """Servers on machines of their own listen on all networks and are not told what they are called: they come to be
     redundant, or say why not."""
@@ -257,7 +257,7 @@ def wildcard(run):
         network.close()
 
 
-@scene(item=16, seconds=4)
+@scene(item=16, seconds=6)
 def records(run):
     """Registrations bring records with the largest numbers there are, empty or foreign sets: none is believed, the proxy
     lives, also after a restart and while it has no record of its own."""
@@ -301,7 +301,7 @@ def untrue(cluster):
     yield registration("z", epoch=1, index=1, last=record(0, 7, 7, "z", ["z"]), holds=True)
 
 
-@scene(item=16, seconds=5)
+@scene(item=16, seconds=3)
 def frames_without_business(run):
     """Random frames with right checksums on the servers' port and on the servers' own listeners, after a registration and
     without one: nobody dies, and roles stay as they are."""

@@ -17,7 +17,7 @@ MOST_LINES = 25
 CLOSED = ("sh", "-c", 'exec "$@" <&- >&- 2>&-', "sh")
 
 
-@scene(item=17, seconds=7)
+@scene(item=17, seconds=6)
 def said_once(run):
     """Servers that never get anywhere (nobody at the proxy's address, a name that is taken, the clients' port): each says
     why, and not again for each attempt; nor does the proxy."""
@@ -49,7 +49,7 @@ def said_once(run):
                 run.expect(len(lines) <= most, f"a server that meets {title} wrote {len(lines)} lines in {seconds} s")
 
 
-@scene(item=18, seconds=3)
+@scene(item=18, seconds=2)
 def closed_descriptors(run):
     """Processes that are started without standard input, output and error work, and end in good order."""
     with run.stand(start=False) as stand:
@@ -122,7 +122,7 @@ def file_size(run):
         run.expect(said, "b says nothing of files that may not grow")
 
 
-@scene(item=18, seconds=4)
+@scene(item=18, seconds=3)
 def orphans(run):
     """A server is process 1, as in a container, and its fence command leaves a process behind: nothing stays dead and not
     buried."""
@@ -145,7 +145,7 @@ def orphans(run):
             run.expect(not dead, f"{len(dead)} processes have ended and are not waited for")
 
 
-@scene(item=18, seconds=6)
+@scene(item=18, seconds=4)
 def health_in_resync(run):
     """A server takes a long time to fetch its copy: its health check calls it well meanwhile, so that nobody restarts it; one
     that is not there is not called well."""

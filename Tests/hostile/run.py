@@ -5,11 +5,12 @@ lie. One scene or more for each fault; a bystander's answers are checked in each
 usage: run.py [--seconds 120] [--scene NAME]... [--hour] [--list]
 
 In two minutes every scene is played once, scaled down, and again as long as time is left; which comes first changes from
-run to run. Nothing is judged by time then. --hour plays them at full size for an hour on an idle machine, and judges
+run to run. Quiet scenes are played a few at a time. Nothing is judged by time then. --hour plays them at full size for an hour on an idle machine, and judges
 pauses and turns too. Exit code: 0 all held, 77 nothing could be played, else 1.
 """
 
 import argparse
+import concurrent.futures
 import json
 import os
 import random
@@ -30,7 +31,9 @@ from scene import SCENES, Failed, Run, Skipped
 KINDS = ("clients", "answers", "doors", "searches", "clocks", "neighbours", "processes")
 HOUR_SECONDS = 3600
 # What a scene may take before it is ended, as a multiple of what it usually takes, and more than that at the least.
-LIMIT_FACTOR, LEAST_LIMIT_SECONDS = 4, 75
+LIMIT_FACTOR, LEAST_LIMIT_SECONDS, FULL_FACTOR = 4, 75, 8
+# Quiet scenes that are played at the same time.
+AT_ONCE = 3
 SKIPPED_CODE = 77
 WIDTH = 110
 
@@ -53,35 +56,61 @@ def play(name, full):
     return code
 
 
-def start(scene, full):
-    """Plays one scene in a process of its own; (state, note, counts, seconds)."""
-    begin = time.monotonic()
-    limit = max(LEAST_LIMIT_SECONDS, scene.seconds * LIMIT_FACTOR) * (8 if full else 1)
-    command = [sys.executable, str(HERE / "run.py"), "--play", scene.name, *(["--full"] if full else [])]
-    process = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
-                               text=True)
-    try:
-        output, errors = process.communicate(timeout=limit)
-    except subprocess.TimeoutExpired:
+class Stage:
+    """Plays scenes in processes of their own, and knows which are being played."""
+
+    def __init__(self, full):
+        self.full = full
+        self.states = {}
+        self.processes = set()
+
+    def play(self, scene):
+        """Plays one scene to its end, and shows what came of it."""
+        begin = time.monotonic()
+        limit = max(LEAST_LIMIT_SECONDS, scene.seconds * LIMIT_FACTOR) * (FULL_FACTOR if self.full else 1)
+        command = [sys.executable, str(HERE / "run.py"), "--play", scene.name, *(["--full"] if self.full else [])]
+        process = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
+                                   text=True)
+        self.processes.add(process)
+        try:
+            output, errors = process.communicate(timeout=limit)
+        except subprocess.TimeoutExpired:
+            # Asked to end, a scene ends its processes first.
+            self.end(process)
+            output, errors = "", f"no end within {limit:.0f} s"
+        self.processes.discard(process)
+        try:
+            said = json.loads(output.splitlines()[-1])
+        except (IndexError, ValueError):
+            said = {"note": f"exit code {process.returncode}: {errors[-400:]}", "counts": {}}
+        state = {0: "ok", SKIPPED_CODE: "SKIPPED"}.get(process.returncode, "FAILED")
+        if state == "FAILED":
+            print(errors, file=sys.stderr, flush=True)
+        show(scene, state, said["note"], said["counts"], time.monotonic() - begin)
+        self.states.setdefault(scene.name, []).append(state)
+
+    def together(self, scenes):
+        """Plays scenes, some at a time."""
+        with concurrent.futures.ThreadPoolExecutor(AT_ONCE) as pool:
+            try:
+                for played in [pool.submit(self.play, scene) for scene in scenes]:
+                    played.result()
+            except BaseException:
+                pool.shutdown(wait=False, cancel_futures=True)
+                self.end_all()
+                raise
+
+    def end(self, process):
         process.send_signal(signal.SIGTERM)
         try:
             process.communicate(timeout=20)
         except subprocess.TimeoutExpired:
             process.kill()
             process.communicate()
-        return "FAILED", f"no end within {limit:.0f} s", {}, time.monotonic() - begin
-    except BaseException:
-        process.send_signal(signal.SIGTERM)
-        process.wait(20)
-        raise
-    try:
-        said = json.loads(output.splitlines()[-1])
-    except (IndexError, ValueError):
-        said = {"note": f"exit code {process.returncode}: {errors[-400:]}", "counts": {}}
-    state = {0: "ok", SKIPPED_CODE: "SKIPPED"}.get(process.returncode, "FAILED")
-    if state == "FAILED":
-        print(errors, file=sys.stderr, flush=True)
-    return state, said["note"], said["counts"], time.monotonic() - begin
+
+    def end_all(self):
+        for process in list(self.processes):
+            process.send_signal(signal.SIGTERM)
 
 
 def show(scene, state, note, counts, seconds):
@@ -91,18 +120,26 @@ def show(scene, state, note, counts, seconds):
         print(f"             - {line[:600]}", flush=True)
 
 
-def rounds(scenes, seconds):
-    """Every scene once, beginning anywhere, then again those for which there is time."""
-    first = random.SystemRandom().randrange(len(scenes))
-    scenes = scenes[first:] + scenes[:first]
+def rotated(scenes):
+    """The same scenes, beginning anywhere."""
+    first = random.SystemRandom().randrange(len(scenes)) if scenes else 0
+    return scenes[first:] + scenes[:first]
+
+
+def play_all(stage, scenes, seconds):
+    """Every scene once, those together that leave the machine in peace, then again those for which there is time."""
     deadline = time.monotonic() + seconds
-    yield from scenes
-    while True:
-        fitting = [scene for scene in scenes if scene.seconds <= deadline - time.monotonic()]
-        if not fitting:
-            return
-        yield fitting[0]
-        scenes = scenes[1:] + scenes[:1]
+    quiet = [] if stage.full else [scene for scene in scenes if not scene.alone]
+    # The long ones first, so that the last of them does not run on by itself.
+    stage.together(sorted(rotated(quiet), key=lambda scene: -scene.seconds))
+    loud = rotated([scene for scene in scenes if scene not in quiet])
+    for scene in loud:
+        stage.play(scene)
+    again = rotated(scenes)
+    while fitting := [scene for scene in again if scene.seconds <= deadline - time.monotonic()]:
+        stage.play(fitting[0])
+        again.remove(fitting[0])
+        again.append(fitting[0])
 
 
 def main():
@@ -128,15 +165,17 @@ def main():
     unknown = set(options.scene) - set(SCENES)
     if unknown:
         parser.error(f"no such scene: {', '.join(sorted(unknown))}; --list names them")
-    os.environ["PYTHONUNBUFFERED"] = "1"
     chosen = [scene for scene in SCENES.values() if not options.scene or scene.name in options.scene]
-    seconds = HOUR_SECONDS if options.hour else 0 if options.scene else options.seconds
-    states = {}
+    stage = Stage(options.hour or options.full)
     begin = time.monotonic()
-    for scene in rounds(chosen, seconds):
-        state, *rest = start(scene, options.hour or options.full)
-        show(scene, state, *rest)
-        states.setdefault(scene.name, []).append(state)
+    try:
+        # Those that somebody names are played once.
+        once = options.full or options.scene
+        play_all(stage, chosen, HOUR_SECONDS if options.hour else 0 if once else options.seconds)
+    except BaseException:
+        stage.end_all()
+        raise
+    states = stage.states
     played = sum(map(len, states.values()))
     failed = [name for name, found in states.items() if "FAILED" in found]
     skipped = [name for name, found in states.items() if "SKIPPED" in found]

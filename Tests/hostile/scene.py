@@ -55,6 +55,7 @@ class Scene:
     name: str
     item: int
     seconds: float
+    alone: bool
     play: object
 
     @property
@@ -62,11 +63,14 @@ class Scene:
         return " ".join((self.play.__doc__ or "").split())
 
 
-def scene(item, seconds):
-    """Marks a function as a scene for an item of the list of faults; `seconds` is what it usually takes."""
+def scene(item, seconds, alone=False):
+    """Marks a function as a scene for an item of the list of faults.
+
+    `seconds` is what it usually takes; `alone`: it keeps processors or disks busy, so that no other is played meanwhile.
+    """
     def take(function):
         name = function.__name__.replace("_", "-")
-        SCENES[name] = Scene(name, item, seconds, function)
+        SCENES[name] = Scene(name, item, seconds, alone, function)
         return function
     return take
 

@@ -6,7 +6,7 @@ from scene import scene
 EXPRESSIONS = 1_000_000
 
 
-@scene(item=5, seconds=5)
+@scene(item=5, seconds=4, alone=True)
 def long_lists(run):
     """A list of a million expressions matches no tuple: it is answered at once, and an honest search behind two of them is
     answered while they would still be compiled."""
@@ -31,7 +31,7 @@ def long_lists(run):
             attack.expect(used <= 1.5, f"the servers worked for {used:.1f} s on two lists that match nothing")
 
 
-@scene(item=5, seconds=9)
+@scene(item=5, seconds=5, alone=True)
 def alternations(run):
     """Fifty clients of one source search with long alternations, each for seconds: an honest search from elsewhere is
     answered before most of theirs."""
