@@ -45,6 +45,9 @@ ASAN := ASAN_OPTIONS=detect_leaks=0 timeout 3600 $(SWIFT) test --scratch-path $(
 	-Xswiftc -enable-testing --disable-xctest --sanitize address
 MODEL := scripts/when-there.sh Tests/model/check.py
 PROCESSES := python3 scripts/suites.py Tests/processes
+HOSTILE := scripts/when-there.sh Tests/hostile/run.py
+# More options for `make hostile`, such as --hour or --scene churn; --list names the scenes.
+HOSTILE_FLAGS ?=
 DEMO := scripts/when-there.sh Tests/demo/demo.py
 BENCH := scripts/when-there.sh Tests/bench/bench.py
 # Every part of the benchmark for a moment, and without what would have to be installed: that it runs is all it shows.
@@ -86,6 +89,10 @@ unit-test: deps  ## the debug build, the unit tests, and those of what the Pytho
 .PHONY: process-test
 process-test: build  ## suites of real processes: kills, freezes, limits, bad input
 	timeout --kill-after=30 1800 $(PROCESSES)
+
+.PHONY: hostile
+hostile: build  ## many and rude clients, clocks that jump, neighbours that lie: HOSTILE_FLAGS="--hour"
+	timeout --kill-after=30 $(if $(findstring --hour,$(HOSTILE_FLAGS)),5400,900) $(HOSTILE) $(HOSTILE_FLAGS)
 
 .PHONY: sim
 sim: build  ## SEEDS=20000 simulated suites with random faults, from SEED=1 on

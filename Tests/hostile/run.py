@@ -5,14 +5,13 @@ lie. One scene or more for each fault; a bystander's answers are checked in each
 usage: run.py [--seconds 120] [--scene NAME]... [--hour] [--list]
 
 In two minutes every scene is played once, scaled down, and again as long as time is left; which comes first changes from
-run to run. Quiet scenes are played a few at a time. Nothing is judged by time then. --hour plays them at full size for an hour on an idle machine, and judges
-pauses and turns too. Exit code: 0 all held, 77 nothing could be played, else 1.
+run to run. Quiet scenes are played a few at a time. Nothing is judged by time then. --hour plays them at full size for an
+hour on an idle machine, and judges pauses and turns too. Exit code: 0 all held, 77 nothing could be played, else 1.
 """
 
 import argparse
 import concurrent.futures
 import json
-import os
 import random
 import signal
 import subprocess
