@@ -5,7 +5,6 @@ import subprocess
 
 from checks import expect_equal
 from daemon import program
-from measures import MIB
 from rude import Requests
 from scene import import_file, large_pairs, scene
 from twinspace_protocol import Connection
@@ -13,7 +12,7 @@ from twinspace_protocol import Connection
 VICTIM = 4711
 SESSIONS_A_CONNECTION = 5_000
 CLIENT_PROCESSOR_SECONDS = 6
-SPACE_BYTES = 48 * MIB
+SPACE_MIB = 48
 
 
 @scene(item=1, seconds=6, alone=True)
@@ -94,19 +93,19 @@ def outcomes(run):
 def full_space(run):
     """Somebody puts more than --max-space allows: refused as too large in the end; reads and removals go on, both servers
     stay, and after a removal there is room again."""
-    flags = ("--max-space", str(SPACE_BYTES))
+    flags = ("--max-space", f"{SPACE_MIB}MiB")
     with run.stand(server_flags=flags) as stand:
         # Whoever puts something is refused here, so nobody stands by; a removal and a read are tried instead.
         with stand.attack(bystander=False) as attack, stand.client() as client:
             statuses = []
-            for number in range(4 * SPACE_BYTES // MIB):
+            for number in range(4 * SPACE_MIB):
                 pairs = [[[f"much{number:04}", str(part)], value] for part, (_, value) in enumerate(large_pairs(4))]
                 statuses.append(client.put(pairs).status)
                 if statuses[-1] != "ok":
                     break
             run.count(accepted=statuses.count("ok"))
             attack.expect(statuses[-1] == "too-large", f"{statuses.count('ok')} MB were taken, then: {statuses[-1]}")
-            attack.expect(statuses.count("ok") >= SPACE_BYTES // MIB // 4, f"only {statuses.count('ok')} MB were taken")
+            attack.expect(statuses.count("ok") >= SPACE_MIB // 4, f"only {statuses.count('ok')} MB were taken")
             attack.expect(len(client.get("much0001,.*").pairs) == 4, "what is there cannot be read")
             for number in range(statuses.count("ok") // 2):
                 attack.expect(len(client.delete(f"much{number:04},.*").pairs) == 4, f"a removal removed nothing: {number}")

@@ -12,7 +12,7 @@ from daemon import free_port, run_program
 from measures import MIB, processor_seconds
 from rude import SOURCE, Requests, half_frame, header
 from scene import HOST, large_pairs, scene
-from twinspace_protocol import Connection, Operator, Refused, crc32c, request_payload
+from twinspace_protocol import Connection, Operator, OutOfTime, Refused, crc32c, request_payload
 
 SUPPORT = Path(__file__).resolve().parents[1] / "support"
 FRAME_BYTES = 16 * MIB - 1
@@ -31,7 +31,7 @@ def is_welcome(stand, sap="clients"):
         with Connection(HOST, stand.port(sap), timeout=3.0) as connection:
             connection.handshake(timeout=3.0)
             return True
-    except (OSError, Refused):
+    except (OSError, Refused, OutOfTime):
         return False
 
 

@@ -11,7 +11,7 @@ import time
 from daemon import ROOT, Daemon, describe_end, free_port, program, wait_until
 from disk_faults import DiskFaults
 from measures import zombies_of
-from scene import HOST, Skipped, import_file, large_pairs, scene
+from scene import HOST, Skipped, complaints, import_file, large_pairs, scene
 
 MOST_LINES = 25
 CLOSED = ("sh", "-c", 'exec "$@" <&- >&- 2>&-', "sh")
@@ -115,8 +115,7 @@ def file_size(run):
                 stand.put([[[f"much{number}", str(part)], value] for part, (_, value) in enumerate(large_pairs(4))])
             time.sleep(0.3)
         code = suite.daemons["b"].process.poll()
-        said = [line for line in suite.log_lines(["b"]) if line.level in ("ERROR", "ALERT")
-                and line.event not in ("active-lost", "not-redundant")]
+        said = complaints(suite, ["b"], but=("active-lost", "not-redundant"))
         run.count(end=describe_end(code))
         run.expect(code is None or code >= 0, f"b ended with {describe_end(code)}")
         run.expect(said, "b says nothing of files that may not grow")

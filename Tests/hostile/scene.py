@@ -20,6 +20,7 @@ import measures
 from daemon import SuiteError, wait_until
 from load import Load
 from measures import MIB
+from operator_log import LogLine
 from rude import Swarm
 from suite import Suite
 from twinspace_protocol import Client
@@ -161,6 +162,18 @@ class Stand:
 
     def attack(self, **options):
         return Attack(self, **options)
+
+
+def complaints(suite, names, since=None, but=()):
+    """What daemons have said that is more than a note: lines of WARN and above but for these events, and words that are no
+    line of the log, as of a program that does not start."""
+    found = []
+    for name in names:
+        for text in suite.log_text(name, since).splitlines():
+            line = LogLine.parse(name, text)
+            if text.strip() and (line is None or line.level in ("WARN", "ERROR", "ALERT") and line.event not in but):
+                found.append(text)
+    return found
 
 
 def import_file(suite, pairs):
