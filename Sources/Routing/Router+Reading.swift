@@ -49,6 +49,8 @@ extension Router {
         let used = min(bytes, Int(clients[at: place].requests[request].reserved))
         clients[at: place].requests[request].reserved -= Int32(used)
         clients[at: place].requests[request].isStreaming = true
+        // Its time is counted from what came last: a long answer to a slow reader may take longer than a request may.
+        clients[at: place].requests[request].since = now
         release(used, at: place)
     }
 

@@ -91,6 +91,8 @@ final class ProxyProcess {
     private var waiting: [Event] = []
     private var actions: [Action] = []
     private var isStepping = false
+    /// Operators that are to be read from again, at most ``RouterSettings/maximumOperators``.
+    private var resuming: [OperatorLink] = []
     private var isEnding = false
     private var exitCode: Int32 = 0
 
@@ -235,6 +237,8 @@ final class ProxyProcess {
         }
         waiting.removeAll(keepingCapacity: next <= 1_024)
         isStepping = false
+        // What an operator sent before it was paused is delivered one frame at a time: each may have it paused again.
+        while let link = resuming.popLast() { operators[link]?.pause(false) }
     }
 
     private func step(_ event: Event, at moment: Instant) {
@@ -263,7 +267,9 @@ final class ProxyProcess {
         case .sendToServer(let link, let run): servers[link]?.send(run)
         case .closeServer(let link): servers.removeValue(forKey: link)?.closeAfterFlush()
         case .sendToOperator(let link, let frame): operators[link]?.send(frame)
-        case .pauseOperator(let link, let isPaused): operators[link]?.pause(isPaused)
+        case .pauseOperator(let link, let isPaused):
+            resuming.removeAll { $0 == link }
+            if isPaused { operators[link]?.pause(true) } else { resuming.append(link) }
         case .closeOperator(let link): operators.removeValue(forKey: link)?.closeAfterFlush()
         case .status(let token, let term):
             exchanges.removeValue(forKey: token)?.respond(ProxyProcess.json(200, JSON.text(term)))

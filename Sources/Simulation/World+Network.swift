@@ -239,7 +239,8 @@ extension World {
         case .proxyToOperator(let id): for frame in run { proxy.happened(.operatorFrame(id, frame)) }
         case .serverToProxy(let host):
             // It dies of it before it has done anything that came with it.
-            if let deadly, run.contains(where: { $0.type == .request && deadly.request == Watch.RequestKey($0.header) }) {
+            if let deadly, run.contains(where: { $0.type == .request && deadly.request == Watch.RequestKey($0.header) })
+            {
                 return deadly.kill(host)
             }
             host.happened(.proxyFrames(run))
