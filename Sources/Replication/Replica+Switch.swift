@@ -51,7 +51,10 @@ extension Replica {
             case .switchReply: receive(try SwitchReply(frame.payload), sequence: frame.header.sequence)
             case .refused:
                 // As it answers who is no server: this is another of its ports, or what was sent was no frame to it.
-                log(.warn, "register-refused", [.init("reason", try Refused(frame.payload).message)])
+                let words = try Refused(frame.payload).message
+                log(.warn, "register-refused", [.init("reason", words)])
+                proxyLost("it says: \(words)")
+                actions.append(.reconnectToProxy)
             case .registerRefused: registerRefused(try RegisterRefused(frame.payload))
             case .request: serve(frame)
             case .cancel: clientLeft(frame)
@@ -66,13 +69,12 @@ extension Replica {
             case .stop: finish(.shutdown)
             case .resync: resyncOrdered()
             case .trust: trusted()
-            case .refused: strangerAtProxy("it says: \(try Refused(frame.payload).message)")
             // Whoever sends what only a server sends is no proxy: another server, or this one itself.
             default: strangerAtProxy("a frame of type \(frame.type) has no business there")
             }
         } catch {
             log(.error, "malformed-frame", [.init("from", "proxy"), .init("type", "\(frame.type)")])
-            proxyLost()
+            proxyLost("it sent a malformed frame")
             actions.append(.reconnectToProxy)
         }
     }
@@ -80,7 +82,7 @@ extension Replica {
     /// What answers at the proxy's address is not the proxy, or does not speak as one: this connection says nothing.
     private mutating func strangerAtProxy(_ reason: String) {
         log(.warn, "unexpected-frame", [.init("from", "proxy"), .init("reason", reason)])
-        proxyLost()
+        proxyLost(reason)
         actions.append(.reconnectToProxy)
     }
 

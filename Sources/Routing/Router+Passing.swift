@@ -154,6 +154,7 @@ extension Header {
         var tagged = self
         tagged.connection = id
         tagged.epoch = epoch
+        tagged.source = source
         return tagged
     }
 }

@@ -50,7 +50,7 @@ package final class Connection: LoopHandle {
     private var candidates: ArraySlice<SocketAddress> = []
     private var attempted = Address(host: "", port: 0)
     /// This end's address; nil for one that the kernel chooses.
-    var source: SocketAddress?
+    var bindsTo: SocketAddress?
     /// What became of the addresses that were tried, in words.
     private var failures: [String] = []
     private var deadline: Timer?
@@ -188,7 +188,7 @@ package final class Connection: LoopHandle {
             return connectToNext()
         }
         giveShare(of: candidates.count + 1)
-        if let source, source.withPointer({ uv_tcp_bind(tcp, $0, 0) }) != 0 {
+        if let bindsTo, bindsTo.withPointer({ uv_tcp_bind(tcp, $0, 0) }) != 0 {
             return abandonAttempt(because: "its own address is taken")
         }
         let request = UnsafeMutablePointer<uv_connect_t>.allocate(capacity: 1)

@@ -52,12 +52,12 @@ struct RouterFixture {
             case .sendToServer(let link, let run):
                 toServer[link, default: []] += run
                 requests += run.count { $0.type == .request }
+                order += run.filter { $0.type == .view }.map { _ in "view" }
             case .cutClient(let client): cutClients.append(client)
             case .reportDrained(let client, let rest): reports[client] = rest
             case .pauseOperator(let link, let isPaused): operatorPauses[link] = isPaused
             case .closeOperator(let link): closedOperators.append(link)
             case .status(let token, let term): statuses[token] = term
-                order += run.filter { $0.type == .view }.map { _ in "view" }
             case .closeServer(let link): closedServers.append(link)
             case .sendToOperator(let link, let frame): toOperator[link, default: []].append(frame)
             case .stopListening: break

@@ -91,7 +91,7 @@ import Testing
             let source = try #require(SocketAddress(numericHost: "127.0.0.1", port: address.port))
             loop.soon {
                 let client = Connection(on: loop)
-                client.source = source
+                client.bindsTo = source
                 client.onConnected = { Issue.record("connected to itself") }
                 client.onClose = {
                     reasons.append($0)
