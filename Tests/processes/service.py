@@ -18,7 +18,7 @@ from daemon import free_port, program, run_program, wait_until
 from fake_proxy import FakeProxy
 from suite import Suite
 from twinspace_protocol import (
-    FIRST, MORE, Answer, Client, Connection, Frame, Operator, OutOfTime, Refused, hello, request_payload)
+    FIRST, MORE, Answer, Client, Connection, Frame, Operator, OutOfTime, Refused, Writer, hello, request_payload)
 
 HOST = "127.0.0.1"
 # The proxy gives a connection five seconds to say something sensible.
@@ -58,6 +58,28 @@ def check_client_limit(threads=1):
         wait_until(lambda: suite.cli("get", ".*").returncode == 0, 5, "a place is free after a client has left")
         for client in clients:
             client.close()
+
+
+def check_pipelined_commands():
+    """an operator's commands are carried out one after the other, however many come at once"""
+    with Suite(servers=1) as suite, Connection(HOST, suite.ports["operators"]) as console:
+        console.handshake()
+        payload = bytes(Writer().run("resync").term(None).bytes)
+        console.send(b"".join(
+            Frame("operatorRequest", payload, sequence=number).encoded() for number in range(1, 201)))
+        replies = [console.receive(20.0).sequence for _ in range(200)]
+        expect_equal(replies, list(range(1, 201)), "replies")
+
+
+def check_sessions_share_a_connection():
+    """two sessions may use the same sequences on one connection"""
+    with Suite(servers=1) as suite, Connection(HOST, suite.ports["clients"]) as connection:
+        connection.handshake()
+        for session in (11, 12):
+            payload = request_payload("PUT", [[[f"s{session}"], ["v"]]])
+            connection.send(Frame("request", payload, session=session, sequence=1, low_water=1))
+        answers = [connection.receive(20.0) for _ in range(2)]
+        expect_equal(sorted(frame.session for frame in answers), [11, 12], "sessions that were answered")
 
 
 def check_unknown_operators():
