@@ -51,6 +51,7 @@ struct ReleaseTests {
         #expect(copy.damage.isEmpty && copy.mended.isEmpty && !copy.isSuspect)
         #expect(copy.record?.epoch.number == Self.number(expected[member: "epoch"]))
         #expect(copy.state.position.index.number == Self.number(expected[member: "index"]))
+        #expect(copy.state.sessions.horizon == .unknown, "nobody knows what release 0.1 has forgotten")
 
         var found: [Term] = []
         copy.state.space.forEachPair { pair in
