@@ -13,7 +13,7 @@ enum SnapshotFormat {
     static let footerMagic: UInt32 = 0x544F_4F46
     static let maximumChunkBytes = Limits.maximumPayloadBytes
 
-    static func header(_ position: LogPosition) -> [UInt8] {
+    static func header(_ position: LogPosition, version: UInt32 = version) -> [UInt8] {
         var bytes = magic
         bytes.appendLittleEndian(version)
         bytes.appendLittleEndian(UInt32(0))
@@ -171,7 +171,7 @@ public struct SnapshotReader: Sendable {
         guard (SnapshotFormat.oldestVersion...SnapshotFormat.version).contains(version) else {
             throw .unknownVersion(file: name, found: version, supported: SnapshotFormat.version)
         }
-        guard bytes == SnapshotFormat.header(position) else { throw damaged(0) }
+        guard bytes == SnapshotFormat.header(position, version: version) else { throw damaged(0) }
     }
 
     /// The next chunk, or nil after the last one, when the footer has been found to match all of them.

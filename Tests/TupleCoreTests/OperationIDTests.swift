@@ -44,7 +44,8 @@ struct OperationIDTests {
         #expect(!question.request.mayChange)
         let name = Term.string([UInt8](operation.text.utf8))
         for payload: Term in [
-            .null, .list([]), .list([name, .string([0x31])]), .list([name, .number("-1")]), .list([name, .number("1.5")]),
+            .null, .list([]), .list([name, .string([0x31])]), .list([name, .number("-1")]),
+            .list([name, .number("1.5")]),
             .list([.null, .number("1")]),
             .list([.string([]), .number("1")]), .list([name, .number("1"), .null]),
         ] {
