@@ -70,7 +70,7 @@ private struct FuzzedReplica {
                 happen(.rewound(nil))
             }
         case 4:
-            happen(.proxyLost)
+            happen(.proxyLost(reason: "closed"))
             happen(.proxyConnected)
         case 5:
             lastPeer += 1

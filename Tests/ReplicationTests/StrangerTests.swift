@@ -116,7 +116,7 @@ import WireProtocol
     /// Nothing that the proxy grants is older than what the server holds.
     @Test func aGrantOfAnEpochThatIsOverIsNone() {
         var server = active("a")
-        _ = server.step(.proxyLost, at: moment)
+        _ = server.step(.proxyLost(reason: "closed"), at: moment)
         _ = server.step(.proxyConnected, at: moment)
         let later = record(9, "b", ["a", "b"])
         _ = server.step(.proxyFrame(View(record: later, members: []).frame), at: moment)
