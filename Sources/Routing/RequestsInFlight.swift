@@ -4,8 +4,8 @@ import WireProtocol
 /// A client's requests that have no answer yet, oldest first, with a copy of their bytes for the case that they must be
 /// sent again.
 ///
-/// They are passed on in their order: those before ``next`` were, but for the ones that are held back as suspect. Answers
-/// mostly come in the order of the requests. One that is answered before an older one keeps its place, and counts towards
+/// They are passed on in their order: those before ``next`` were. One that is held back as suspect holds up those behind it.
+/// Answers mostly come in the order of the requests. One that is answered before an older one keeps its place, and counts towards
 /// ``span`` and ``bytes``, until that one is answered too.
 struct RequestsInFlight: Sendable {
     struct Request: Sendable {
@@ -14,7 +14,7 @@ struct RequestsInFlight: Sendable {
             case waiting
             /// The present active server has it, and is to answer.
             case passed
-            /// It was in flight at two lost servers: it is passed on last, and alone.
+            /// It was in flight at two lost servers: it is passed on after all that others have asked, and alone.
             case held
             case answered
         }
@@ -125,11 +125,18 @@ struct RequestsInFlight: Sendable {
         if place == next { next += 1 }
     }
 
-    /// The place of the first that is to be passed on; ``next`` is there.
-    mutating func nextWaiting() -> Int? {
+    /// The place of the first that is to be passed on; ``next`` is there. Nil where there is none, or it is held back.
+    mutating func nextWaiting() -> Int? { nextUnpassed(in: .waiting) }
+
+    /// The same where it is held back.
+    mutating func nextHeld() -> Int? { nextUnpassed(in: .held) }
+
+    private mutating func nextUnpassed(in state: Request.State) -> Int? {
         while next < requests.count {
-            if requests[next].state == .waiting { return next }
-            next += 1
+            switch requests[next].state {
+            case .waiting, .held: return requests[next].state == state ? next : nil
+            case .passed, .answered: next += 1
+            }
         }
         return nil
     }

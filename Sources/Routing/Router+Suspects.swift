@@ -98,7 +98,12 @@ struct Suspects: Sendable {
 extension Router {
     /// Goes on with the suspects, where everything else has been passed on.
     mutating func trySuspects() {
-        guard route != nil, shutdown == nil else { return }
+        guard shutdown == nil else {
+            // Nobody waits for a suspect any more.
+            if suspects.isHolding { suspects.enter(.idle) }
+            return
+        }
+        guard route != nil else { return }
         if case .idle = suspects.phase, replayCursor == 0, waiting.isEmpty, !suspects.held.isEmpty {
             suspects.enter(.clearing(since: now))
         }
@@ -110,24 +115,38 @@ extension Router {
             // It takes its time, and others have waited long enough.
             guard isAlone, now.duration(since: since) >= suspects.patience else { return }
             suspects.enter(.trying(entry, since: since, isAlone: false))
+            if let place = clients.place(of: entry.client.number) { enqueue(entry.client, place) }
         }
     }
 
     private mutating func passSuspect() {
-        while let entry = suspects.popHeld() {
-            guard let place = clients.place(of: entry.client.number),
-                let request = clients[at: place].requests.place(of: entry.session, entry.sequence),
-                clients[at: place].requests[request].state == .held
-            else { continue }
+        for _ in 0..<suspects.held.count {
+            guard let entry = suspects.popHeld(), let place = clients.place(of: entry.client.number) else { continue }
             renew(entry.client, place)
+            guard let request = clients[at: place].requests.nextHeld() else {
+                // What the client has asked before it is still to be passed on.
+                if isHeld(entry, place) { suspects.hold(entry) }
+                continue
+            }
             let isHaunted = suspects.lastGhost.map { now.duration(since: $0) < RouterSettings.ghostTime } ?? false
             let isAlone = inFlight == 0 && !isHaunted
+            // A client's requests keep their order: it may be another one than was noted.
+            let tried = clients[at: place].requests[request]
             let payload = clients[at: place].requests.payload(at: request)
             pass(request, payload, reserving: reservation(payload), of: entry.client, place)
-            suspects.enter(.trying(entry, since: now, isAlone: isAlone))
+            suspects.enter(
+                .trying(
+                    Suspects.Entry(client: entry.client, session: tried.session, sequence: tried.sequence), since: now,
+                    isAlone: isAlone))
+            if !isAlone { enqueue(entry.client, place) }
             return
         }
         suspects.enter(.idle)
+    }
+
+    private func isHeld(_ entry: Suspects.Entry, _ place: Int) -> Bool {
+        clients[at: place].requests.place(of: entry.session, entry.sequence)
+            .map { clients[at: place].requests[$0].state == .held } ?? false
     }
 
     /// The active server is lost or moved away from: what was alone there when it was lost is not sent again.

@@ -120,6 +120,25 @@ import WireProtocol
         #expect(service.proxy.router.parkedCount == 0)
     }
 
+    /// A client's requests keep their order: what it asks after a suspect one waits behind it.
+    @Test func aClientsRequestsKeepTheirOrder() {
+        var service = Service()
+        service.proxy.connect(100)
+        service.proxy.connect(101)
+        for sequence in 1...3 as ClosedRange<UInt64> { service.proxy.ask(100, sequence) }
+        service.lose()
+        service.lose()
+        for sequence in 4...5 as ClosedRange<UInt64> { service.proxy.ask(100, sequence) }
+        service.proxy.ask(101, 9)
+        for sequence in [1, 9, 2, 3] as [UInt64] {
+            service.proxy.pass(RouterSettings.tick)
+            #expect(service.inFlight.contains(sequence))
+            service.answer(sequence == 9 ? 101 : 100, sequence)
+        }
+        service.proxy.pass(RouterSettings.tick)
+        #expect(service.inFlight == [1, 9, 2, 3, 4, 5])
+    }
+
     /// One that takes its time alone is not alone for ever: others go on beside it, and then nobody is blamed.
     @Test func othersDoNotWaitForLong() {
         var service = Service()
