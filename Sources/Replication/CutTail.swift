@@ -29,8 +29,10 @@ enum CutTail {
         }
     }
 
-    /// Writes what a cursor reads to a file, durably.
-    static func keep(_ tail: LogCursor, in storage: any Storage) -> Outcome {
+    /// Writes what a cursor reads to a file of so many bytes at most, durably.
+    static func keep(
+        _ tail: LogCursor, in storage: any Storage, atMost maximumBytes: Int = maximumBytes
+    ) -> Outcome {
         var tail = tail
         var writer = ByteWriter()
         writer.bytes = magic

@@ -8,10 +8,13 @@ import WireProtocol
 
 /// A data directory says whose it is, and how often it was started on (specs/0004; G12).
 @Suite struct DirectoryTests {
+    /// Segments as small as the entries allow: each start may make one.
+    private static let small = JournalSettings(segmentBytes: 65_536)
+
     private func open(_ storage: InMemoryStorage, _ name: String, life: UInt64) throws -> DurableCopy {
         storage.crash(.nothing)
         return try DurableCopy.open(
-            storage: storage, rule: .text, start: DirectoryStart(name: nodeID(name), life: life))
+            storage: storage, rule: .text, settings: Self.small, start: DirectoryStart(name: nodeID(name), life: life))
     }
 
     @Test func eachStartIsCountedDurablyBeforeAnythingIsTold() throws {
@@ -43,7 +46,7 @@ import WireProtocol
     @Test func aDirectoryWithoutAnIdentityGetsOne() throws {
         let storage = InMemoryStorage()
         storage.crash(.nothing)
-        #expect(try DurableCopy.open(storage: storage, rule: .text).lineage == nil)
+        #expect(try DurableCopy.open(storage: storage, rule: .text, settings: Self.small).lineage == nil)
         #expect(try open(storage, "b", life: 5).lineage?.incarnation.starts == 1)
         #expect(throws: JournalError.self) { try open(storage, "a", life: 6) }
     }
@@ -66,10 +69,10 @@ import WireProtocol
         ] {
             let storage = InMemoryStorage()
             storage.crash(.nothing)
-            var copy = try DurableCopy.open(storage: storage, rule: .text)
+            var copy = try DurableCopy.open(storage: storage, rule: .text, settings: Self.small)
             try DurableCopy.write(invalid, to: &copy.member)
             storage.crash(.nothing)
-            copy = try DurableCopy.open(storage: storage, rule: .text)
+            copy = try DurableCopy.open(storage: storage, rule: .text, settings: Self.small)
             #expect(copy.record == nil && copy.isSuspect, "\(invalid)")
         }
     }
@@ -77,12 +80,12 @@ import WireProtocol
     @Test func recordsWithIncarnationsAreReadAsTheyWereWritten() throws {
         let storage = InMemoryStorage()
         storage.crash(.nothing)
-        var copy = try DurableCopy.open(storage: storage, rule: .text)
+        var copy = try DurableCopy.open(storage: storage, rule: .text, settings: Self.small)
         var known = record(3, ["a", "b"])
         known.incarnations = [nodeID("b"): Incarnation(directory: 1, starts: 2, life: 3)]
         try DurableCopy.write(known, to: &copy.member)
         storage.crash(.nothing)
-        #expect(try DurableCopy.open(storage: storage, rule: .text).record == known)
+        #expect(try DurableCopy.open(storage: storage, rule: .text, settings: Self.small).record == known)
     }
 
     private func record(_ epoch: UInt64, _ inSync: [String]) -> SwitchRecord {
@@ -94,9 +97,12 @@ import WireProtocol
 
 /// Entries that are cut off are kept for an operator, within bounds.
 @Suite struct CutTailTests {
+    /// Segments as small as the entries allow: each start may make one.
+    private static let small = JournalSettings(segmentBytes: 65_536)
+
     private func log(_ storage: InMemoryStorage, bytes: Int, count: Int) throws -> JournalWriter {
         storage.crash(.nothing)
-        let writer = try DurableCopy.open(storage: storage, rule: .text).writer
+        let writer = try DurableCopy.open(storage: storage, rule: .text, settings: Self.small).writer
         for index in 1...UInt64(count) {
             let payload = [UInt8](repeating: UInt8(index), count: bytes)
             while !writer.hasRoom(forPayloadBytes: bytes) {
@@ -128,15 +134,15 @@ import WireProtocol
 
     @Test func theFilesAreBoundedInNumberAndBytes() throws {
         let storage = InMemoryStorage()
-        let writer = try log(storage, bytes: 3 * 1_048_576, count: 12)
+        let writer = try log(storage, bytes: 3_000, count: 12)
         for index in 0..<12 as Range<UInt64> {
             let epoch = Epoch(index == 0 ? 0 : 1)
             let cursor = try #require(writer.cursor(after: LogPosition(epoch: epoch, index: LogIndex(index))))
-            _ = CutTail.keep(cursor, in: storage)
+            _ = CutTail.keep(cursor, in: storage, atMost: 16_000)
         }
         let kept = try storage.list().filter { $0.hasPrefix("cut-") }.sorted()
         #expect(kept.count == CutTail.maximumFiles)
         #expect(kept.last == "cut-00000000000000000012-1")
-        for name in kept { #expect(storage.contents(of: name)?.count ?? 0 <= CutTail.maximumBytes) }
+        for name in kept { #expect(storage.contents(of: name)?.count ?? 0 <= 16_000) }
     }
 }
