@@ -38,43 +38,165 @@ struct Client: Sendable {
     func charged(beyond allowance: Int) -> Int { reserved + max(0, unread - allowance) }
 }
 
+/// What each request and each answer goes through. All of it is `mutating`, also what only looks: a client is changed where
+/// it lies, but looked at in a copy.
+extension Client {
+    /// What is to be known of a client when a request of it comes.
+    struct Intake {
+        var isGreeted: Bool
+        var isKnown: Bool
+        var isStale: Bool
+        var hasWaiting: Bool
+        var charged: Int
+        var source: UInt32
+    }
+
+    @inline(__always)
+    mutating func intake(_ header: Header, _ generation: UInt64, allowance: Int) -> Intake {
+        Intake(
+            isGreeted: greeted, isKnown: requests.place(of: header.session, header.sequence) != nil,
+            isStale: self.generation != generation, hasWaiting: requests.hasWaiting,
+            charged: charged(beyond: allowance), source: source)
+    }
+
+    /// Keeps a request.
+    ///
+    /// - Parameter reservation: what is reserved for its answer, where the active server has been sent it; else nil.
+    /// - Returns: whether it is to be read from no more, or again, as ``pauseChange(_:)``.
+    @inline(__always)
+    mutating func keep(
+        _ frame: FrameInPlace, _ now: Instant, reserving reservation: Int?, _ limits: PauseLimits
+    ) -> Bool? {
+        requests.append(frame.header, frame.payload, since: now)
+        lastActive = now
+        if let reservation {
+            requests.pass(requests.end - 1, reserving: reservation)
+            reserved += reservation
+        }
+        return pauseChange(limits)
+    }
+
+    /// The active server is sent a request.
+    ///
+    /// - Returns: its payload bytes.
+    @inline(__always)
+    mutating func pass(_ place: Int, reserving reservation: Int) -> Int {
+        requests.pass(place, reserving: reservation)
+        reserved += reservation
+        return requests[place].count
+    }
+
+    /// The place of a request that the active server may answer.
+    @inline(__always)
+    mutating func answerable(_ header: Header, _ generation: UInt64) -> Int? {
+        guard self.generation == generation, let place = requests.place(of: header.session, header.sequence),
+            requests[place].state == .passed
+        else { return nil }
+        return place
+    }
+
+    /// What has become free with a request, and what is to be done.
+    struct Removal {
+        var reserved = 0
+        var payloadBytes: Int
+        var bytes: Int
+        var wasPassed: Bool
+        var wasStream: Bool
+        var isToBeQueued: Bool
+        var isToBeAsked = false
+        var pauseChange: Bool?
+    }
+
+    /// A request ends, with so many bytes of an answer that are sent.
+    @inline(__always)
+    mutating func remove(_ place: Int, sending bytes: Int, reportBytes: Int, _ limits: PauseLimits) -> Removal {
+        let before = requests.bytes
+        var removal = Removal(
+            payloadBytes: requests[place].count, bytes: 0, wasPassed: requests[place].state == .passed,
+            wasStream: requests[place].isStreaming, isToBeQueued: false)
+        if removal.wasPassed {
+            removal.reserved = Int(requests[place].reserved)
+            reserved -= removal.reserved
+        }
+        requests.remove(at: place)
+        removal.bytes = before - requests.bytes
+        removal.isToBeQueued = requests.hasWaiting && !isWaiting
+        removal.isToBeAsked = sent(bytes, reportBytes: reportBytes)
+        removal.pauseChange = pauseChange(limits)
+        return removal
+    }
+
+    /// So many bytes are sent to it.
+    ///
+    /// - Returns: whether its socket is to be asked about.
+    @inline(__always)
+    mutating func sent(_ bytes: Int, reportBytes: Int) -> Bool {
+        unread += bytes
+        return unread > reportBytes && report == nil
+    }
+
+    /// Beyond so many unread bytes, or so many of its requests, a client is not read from.
+    struct PauseLimits {
+        var unread: Int
+        var requests: Int
+    }
+
+    /// Whether it is to be read from no more, or again; nil where nothing changes.
+    @inline(__always)
+    mutating func pauseChange(_ limits: PauseLimits) -> Bool? {
+        let span = requests.span
+        let isFull =
+            span >= RouterSettings.maximumRequestsPerClient || unread > limits.unread
+            || span > 0 && requests.bytes > limits.requests
+        guard isFull != isPaused else { return nil }
+        isPaused = isFull
+        return isFull
+    }
+}
+
 extension Router {
-    /// What goes on in a client's requests when one has been answered, given up, or is gone.
+    /// A request has been answered, or is given up: its client is sent so much.
     ///
     /// - Parameter request: a place in the client's requests.
-    mutating func remove(_ request: Int, of id: ConnectionIndicator, _ place: Int) {
-        let before = clients[at: place].requests.bytes
-        let removed = clients[at: place].requests[request]
-        if removed.state == .passed {
-            release(Int(removed.reserved), at: place)
+    /// - Returns: whether it was a stream.
+    @discardableResult
+    mutating func remove(_ request: Int, sending bytes: Int, of id: ConnectionIndicator, _ place: Int) -> Bool {
+        noteEnd(of: request, id, place)
+        let removal = clients[at: place].remove(
+            request, sending: bytes, reportBytes: settings.flow.reportBytes, pauseLimits)
+        if removal.wasPassed {
+            budget.release(removal.reserved)
             inFlight -= 1
-            passedBytes -= removed.count
+            passedBytes -= removal.payloadBytes
         }
-        if removed.losses > 0 { suspects.ended(id, removed) }
-        clients[at: place].requests.remove(at: request)
-        waitingBytes -= before - clients[at: place].requests.bytes
+        budget.charge(bytes)
+        waitingBytes -= removal.bytes
         parkedCount -= 1
-        if clients[at: place].requests.hasWaiting { enqueue(id, place) }
-        updatePause(id, place)
+        if removal.isToBeQueued { enqueue(id, place) }
+        if removal.isToBeAsked { askReport(id, place) }
+        if let isPaused = removal.pauseChange { act(.pauseClient(id, isPaused)) }
+        return removal.wasStream
+    }
+
+    /// The one suspect that is tried may have come to its end.
+    @inline(__always)
+    private mutating func noteEnd(of request: Int, _ id: ConnectionIndicator, _ place: Int) {
+        guard suspects.isTrying else { return }
+        suspects.ended(id, clients[at: place].requests[request])
     }
 
     /// A client that has as much on its way as it may is not read from: it is slowed down, not refused.
     mutating func updatePause(_ id: ConnectionIndicator, _ place: Int) {
-        let isFull = isFull(place)
-        guard isFull != clients[at: place].isPaused else { return }
-        clients[at: place].isPaused = isFull
-        act(.pauseClient(id, isFull))
+        if let isPaused = clients[at: place].pauseChange(pauseLimits) { act(.pauseClient(id, isPaused)) }
     }
 
-    private func isFull(_ place: Int) -> Bool {
-        let span = clients[at: place].requests.span
-        if span >= RouterSettings.maximumRequestsPerClient || clients[at: place].unread > flow.unreadBytes {
-            return true
-        }
-        guard span > 0 else { return false }
-        let bytes = clients[at: place].requests.bytes
-        return bytes >= flow.clientRequestBytes
-            || bytes > max(0, flow.requestBytes - waitingBytes) / Router.requestShare
+    @inline(__always)
+    var pauseLimits: Client.PauseLimits {
+        Client.PauseLimits(
+            unread: settings.flow.unreadBytes,
+            requests: min(
+                settings.flow.clientRequestBytes,
+                max(0, settings.flow.requestBytes - waitingBytes) / Router.requestShare))
     }
 
     /// A client's requests may take one part of so many of the room that is left, as in ``AnswerBudget``.

@@ -61,9 +61,7 @@ struct RequestsInFlight: Sendable {
     /// From the oldest that is unanswered to the newest.
     var span: Int { requests.count - head }
     /// What keeping those takes.
-    var bytes: Int {
-        requests.last.map { $0.begin + $0.count - requests[head].begin + span * RequestsInFlight.overhead } ?? 0
-    }
+    private(set) var bytes = 0
     var isEmpty: Bool { span == 0 }
     var end: Int { requests.count }
     /// The place of the oldest that is unanswered, where there is one.
@@ -111,6 +109,7 @@ struct RequestsInFlight: Sendable {
                 session: header.session, sequence: header.sequence, lowWater: header.lowWater, since: since,
                 begin: base + payloads.count, count: payload.count, flags: header.flags))
         payloads.append(contentsOf: payload)
+        bytes += payload.count + RequestsInFlight.overhead
         count += 1
     }
 
@@ -199,7 +198,10 @@ struct RequestsInFlight: Sendable {
         if requests[place].state == .passed { passed -= 1 }
         requests[place].state = .answered
         count -= 1
-        while head < requests.count, requests[head].state == .answered { head += 1 }
+        while head < requests.count, requests[head].state == .answered {
+            bytes -= requests[head].count + RequestsInFlight.overhead
+            head += 1
+        }
         if head == requests.count {
             base += payloads.count
             head = 0

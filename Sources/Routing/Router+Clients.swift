@@ -6,15 +6,17 @@ extension Router {
     mutating func receive(_ run: FrameRun, from id: ConnectionIndicator) {
         run.forEachInPlace { frame in
             guard let place = clients.place(of: id.number) else { return false }
-            let greeted = clients[at: place].greeted
             switch frame.header.type {
-            case .request where greeted: park(frame, of: run, id, place)
-            case .hello where !greeted: greet(run.frame(at: frame.offset), id)
-            default:
-                dismiss(id, "a client may not send a frame of type \(frame.header.type) here")
+            case .request: park(frame, of: run, id, place)
+            case .hello where clients[id.number]?.greeted == false: greet(run.frame(at: frame.offset), id)
+            default: misplaced(frame, id)
             }
             return true
         }
+    }
+
+    private mutating func misplaced(_ frame: FrameInPlace, _ id: ConnectionIndicator) {
+        dismiss(id, "a client may not send a frame of type \(frame.header.type) here")
     }
 
     private mutating func greet(_ frame: Frame, _ id: ConnectionIndicator) {
@@ -45,46 +47,50 @@ extension Router {
 
     private mutating func park(_ frame: FrameInPlace, of run: FrameRun, _ id: ConnectionIndicator, _ place: Int) {
         let header = frame.header
-        guard header.session != .none else {
-            dismiss(id, "a request must carry a session other than 0, or a retry of it could not be recognised")
-            return
+        let bytes = frame.payload.count
+        var intake = clients[at: place].intake(header, generation, allowance: settings.flow.reportBytes)
+        guard intake.isGreeted, header.session != .none, !intake.isKnown, shutdown == nil,
+            waitingBytes + bytes + RequestsInFlight.overhead <= settings.flow.requestBytes
+        else { return turnDown(frame, id, place, intake) }
+        if intake.isStale {
+            renew(id, place)
+            intake = clients[at: place].intake(header, generation, allowance: settings.flow.reportBytes)
         }
-        guard clients[at: place].requests.place(of: header.session, header.sequence) == nil else {
-            dismiss(id, "request \(header.sequence.number) of its session is on its way already")
-            return
-        }
-        guard shutdown == nil,
-            waitingBytes + frame.payload.count + RequestsInFlight.overhead <= flow.requestBytes
-        else {
-            let message =
-                shutdown == nil
-                ? "too many requests are waiting; try again later" : "the service is shutting down"
-            respond(header.session, header.sequence, to: id, place, Answer(status: .unavailable, message: message))
-            return
-        }
-        if clients[at: place].generation != generation { renew(id, place) }
-        let reservation = AnswerBudget.reservation(frame.payload, atMost: flow.directAnswerBytes)
-        let goesOn = mayPass(frame.payload.count, reserving: reservation, at: place)
+        let reservation = AnswerBudget.reservation(frame.payload, atMost: settings.flow.directAnswerBytes)
+        let goesOn = mayPass(bytes, reserving: reservation, intake)
         if goesOn, let route, let epoch = record?.epoch {
             pass(
-                header.tagged(id, epoch, source: clients[at: place].source), payloadOf: frame, to: .server(route),
+                header.tagged(id, epoch, source: intake.source), payloadOf: frame, to: .server(route),
                 expecting: run.byteCount)
         }
-        keep(frame, place)
+        let pause = clients[at: place].keep(frame, now, reserving: goesOn ? reservation : nil, pauseLimits)
+        waitingBytes += bytes + RequestsInFlight.overhead
+        parkedCount += 1
         if goesOn {
-            notePassed(clients[at: place].requests.end - 1, reserving: reservation, at: place)
+            budget.charge(reservation)
+            inFlight += 1
+            passedBytes += bytes
         } else {
             enqueue(id, place)
         }
-        updatePause(id, place)
+        if let pause { act(.pauseClient(id, pause)) }
     }
 
-    private mutating func keep(_ frame: FrameInPlace, _ place: Int) {
-        let before = clients[at: place].requests.bytes
-        clients[at: place].requests.append(frame.header, frame.payload, since: now)
-        clients[at: place].lastActive = now
-        waitingBytes += clients[at: place].requests.bytes - before
-        parkedCount += 1
+    /// A request that is not taken: it ends the connection, or is answered here.
+    private mutating func turnDown(
+        _ frame: FrameInPlace, _ id: ConnectionIndicator, _ place: Int, _ intake: Client.Intake
+    ) {
+        let (session, sequence) = (frame.header.session, frame.header.sequence)
+        guard intake.isGreeted else { return misplaced(frame, id) }
+        guard session != .none else {
+            return dismiss(id, "a request must carry a session other than 0, or a retry of it could not be recognised")
+        }
+        guard !intake.isKnown else {
+            return dismiss(id, "request \(sequence.number) of its session is on its way already")
+        }
+        let message =
+            shutdown == nil ? "too many requests are waiting; try again later" : "the service is shutting down"
+        respond(session, sequence, to: id, place, Answer(status: .unavailable, message: message))
     }
 
     /// The active server's response, or a part of it, goes to its client without the indicator.
@@ -92,9 +98,8 @@ extension Router {
     /// - Parameter expected: as in ``pass(_:payloadOf:to:expecting:)``.
     mutating func relay(_ frame: FrameInPlace, _ expected: Int) {
         let id = frame.header.connection
-        guard let place = clients.place(of: id.number), clients[at: place].generation == generation,
-            let request = clients[at: place].requests.place(of: frame.header.session, frame.header.sequence),
-            clients[at: place].requests[request].state == .passed
+        guard let place = clients.place(of: id.number),
+            let request = clients[at: place].answerable(frame.header, generation)
         else {
             discarded += 1
             return
@@ -110,13 +115,7 @@ extension Router {
             giveCredit(id, place)
             return
         }
-        let isStream = clients[at: place].requests[request].isStreaming
-        remove(request, of: id, place)
-        noteSent(bytes, to: id, place)
-        if isStream {
-            updatePause(id, place)
-            giveCredit(id, place)
-        }
+        if remove(request, sending: bytes, of: id, place) { giveCredit(id, place) }
     }
 
     mutating func closed(_ id: ConnectionIndicator) {

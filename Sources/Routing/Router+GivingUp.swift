@@ -39,7 +39,7 @@ extension Router {
             isInDoubt(given, clients[at: place].requests.payload(at: request))
             ? Answer(status: .unknown, message: "\(why); the request may or may not have been carried out")
             : Answer(status: .unavailable, message: "\(why); \(unchanged)")
-        remove(request, of: id, place)
+        remove(request, sending: 0, of: id, place)
         respond(given.session, given.sequence, to: id, place, answer)
     }
 

@@ -4,21 +4,18 @@ import WireProtocol
 /// Requests on their way to the active server: at once where there is room for their answers, else in their turn.
 extension Router {
     /// Whether a request that comes now may be passed on at once.
-    func mayPass(_ bytes: Int, reserving reservation: Int, at place: Int) -> Bool {
-        guard route != nil, !suspects.isHolding, !clients[at: place].requests.hasWaiting,
-            passedBytes + bytes <= flow.passedBytes || inFlight == 0
-        else { return false }
-        let charged = clients[at: place].charged(beyond: flow.reportBytes)
-        return budget.verdict(on: reservation, chargedAlready: charged) == .fits
+    @inline(__always)
+    func mayPass(_ bytes: Int, reserving reservation: Int, _ intake: Client.Intake) -> Bool {
+        route != nil && !suspects.isHolding && !intake.hasWaiting
+            && (passedBytes + bytes <= settings.flow.passedBytes || inFlight == 0)
+            && budget.verdict(on: reservation, chargedAlready: intake.charged) == .fits
     }
 
     /// Books that the active server has a request.
     mutating func notePassed(_ request: Int, reserving reservation: Int, at place: Int) {
-        clients[at: place].requests.pass(request, reserving: reservation)
-        clients[at: place].reserved += reservation
+        passedBytes += clients[at: place].pass(request, reserving: reservation)
         budget.charge(reservation)
         inFlight += 1
-        passedBytes += clients[at: place].requests[request].count
     }
 
     /// The client has requests that wait: it gets its turn.

@@ -5,9 +5,11 @@ import WireProtocol
 extension Router {
     /// A part of an answer goes to its client.
     mutating func noteSent(_ bytes: Int, to id: ConnectionIndicator, _ place: Int) {
-        clients[at: place].unread += bytes
         budget.charge(bytes)
-        guard clients[at: place].unread > flow.reportBytes, clients[at: place].report == nil else { return }
+        if clients[at: place].sent(bytes, reportBytes: settings.flow.reportBytes) { askReport(id, place) }
+    }
+
+    mutating func askReport(_ id: ConnectionIndicator, _ place: Int) {
         askReport(id, place, downTo: max(flow.reportBytes / 4, clients[at: place].unread - flow.progressBytes))
     }
 
@@ -34,8 +36,7 @@ extension Router {
         clients[at: place].unread -= report.covers
         budget.release(report.covers)
         if clients[at: place].unread > flow.reportBytes {
-            askReport(
-                id, place, downTo: max(flow.reportBytes / 4, clients[at: place].unread - flow.progressBytes))
+            askReport(id, place)
         }
         updatePause(id, place)
         giveCredit(id, place)

@@ -45,6 +45,11 @@ struct Suspects: Sendable {
     /// Nothing else is passed on.
     private(set) var isHolding = false
 
+    var isTrying: Bool {
+        if case .trying = phase { return true }
+        return false
+    }
+
     var isBusy: Bool {
         if case .idle = phase { return !held.isEmpty }
         return true
