@@ -143,8 +143,11 @@ struct Invocation {
             return .set(try pairs(command, words))
         case .op:
             try check(1...1)
-            // What is not said is not asserted: there is no default.
-            let age = values.durationIfAny("age").map { UInt64(max(0, $0.wholeMilliseconds)) }
+            // What is not said is not asserted: there is no default. The question itself may wait for an active server: it
+            // is never carried out later than its time allows.
+            let age = values.durationIfAny("age").map {
+                UInt64(max(0, ($0 + values.duration("timeout")).wholeMilliseconds))
+            }
             let question = OutcomeQuestion(operation: try operation(words[0], command), ageMilliseconds: age)
             return .request(question.request, given: 0)
         case .send:

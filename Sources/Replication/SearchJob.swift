@@ -164,7 +164,8 @@ struct SearchJob: Sendable {
             kind = .outcome(session, sequence, outcome.stored ?? cursor)
         }
         if let keys = outcome.keys { keysToLookAt = keys }
-        window -= outcome.chunks.reduce(0) { $0 + $1.count }
+        // What a frame has beyond the window is not owed: one item can be larger than all the credit that a proxy gives.
+        window = max(0, window - outcome.chunks.reduce(0) { $0 + $1.count })
     }
 
     var foundBytes: Int { found.reduce(0) { $0 + $1.byteCount } }

@@ -32,11 +32,11 @@ package final class Connection: LoopHandle {
     var slot: ConnectionSlot?
     /// Its peer has said who it is.
     package var isIdentified = false
-    private var establishedAt = Instant(nanoseconds: 0)
+    var establishedAt = Instant(nanoseconds: 0)
 
-    private enum State { case idle, resolving, connecting, open, flushing, shutDown, closing, closed }
-    private var state = State.idle
-    private var tcp: UnsafeMutablePointer<uv_tcp_t>?
+    enum State { case idle, resolving, connecting, open, flushing, shutDown, closing, closed }
+    var state = State.idle
+    private(set) var tcp: UnsafeMutablePointer<uv_tcp_t>?
     private var closeReason = CloseReason.closedHere
     private var isReadingPaused = false
     /// What was read in one iteration of the loop, and in which.
@@ -257,58 +257,10 @@ package final class Connection: LoopHandle {
         return .connectFailed(target, failures.joined(separator: "; "))
     }
 
-    // MARK: Accepting
-
-    /// Takes a waiting connection from a listener. Nil where it is gone already.
-    static func accept(from server: UnsafeMutablePointer<uv_stream_t>, on loop: EventLoop) -> Connection? {
-        let connection = Connection(on: loop)
-        guard connection.openHandle() == 0, let tcp = connection.tcp else { return nil }
-        guard uv_accept(server, tcp.asStream) == 0 else {
-            connection.state = .closed
-            connection.closeHandle()
-            return nil
-        }
-        connection.state = .open
-        connection.establishedAt = loop.now
-        uv_tcp_nodelay(tcp, 1)
-        return connection
-    }
-
-    /// Gives the connection up to another thread: nothing may have been read from it or sent, and it closes here.
-    ///
-    /// - Returns: a descriptor of it, which is the caller's to close, as is its slot.
-    /// - Throws: when the kernel gives none; the connection is closed all the same.
-    func detach() throws(SystemError) -> Int32 {
-        defer { close() }
-        let descriptor = self.descriptor
-        guard state == .open, descriptor >= 0 else {
-            throw SystemError(UV_ENOTCONN.rawValue, doing: "hand a connection over")
-        }
-        let copy = fcntl(descriptor, F_DUPFD_CLOEXEC, 0)
-        guard copy >= 0 else { throw SystemError(errno, doing: "hand a connection over") }
-        return copy
-    }
-
-    /// Takes what another loop's connection was detached to, and the descriptor with it; reading has not begun. Nil where
-    /// the kernel will not have it: then the descriptor is closed.
-    static func adopt(_ descriptor: Int32, on loop: EventLoop) -> Connection? {
-        let connection = Connection(on: loop)
-        guard connection.openHandle() == 0, let tcp = connection.tcp else {
-            _ = Glibc.close(descriptor)
-            return nil
-        }
-        guard uv_tcp_open(tcp, descriptor) == 0 else {
-            connection.state = .closed
-            connection.closeHandle()
-            _ = Glibc.close(descriptor)
-            return nil
-        }
-        connection.state = .open
-        return connection
-    }
+    // MARK: The handle
 
     /// The handle holds a reference to the connection until libuv is done with it.
-    private func openHandle() -> Int32 {
+    func openHandle() -> Int32 {
         let tcp = UnsafeMutablePointer<uv_tcp_t>.allocate(capacity: 1)
         let status = uv_tcp_init(loop.raw, tcp)
         guard status == 0 else {
@@ -320,7 +272,7 @@ package final class Connection: LoopHandle {
         return 0
     }
 
-    private func closeHandle() {
+    func closeHandle() {
         guard let tcp else { return }
         self.tcp = nil
         uv_close(tcp.asHandle) { handle in
@@ -624,37 +576,4 @@ package final class Connection: LoopHandle {
     }
 
     override func loopIsClosing() { close(because: .loopClosed) }
-}
-
-/// Why a connection ended, or never came about.
-package enum CloseReason: Hashable, Sendable, CustomStringConvertible {
-    /// By `close()` or `closeAfterFlush()`.
-    case closedHere
-    /// The peer closed it, or its direction of it; what was not flushed is lost.
-    case endOfStream
-    /// Reset by the peer, no route, …: the kernel's words.
-    case failed(String)
-    case slowReader(outgoingBytes: Int)
-    /// `closeAfterFlush` had to give up.
-    case flushTimedOut
-    case resolutionFailed(Address, String)
-    case connectFailed(Address, String)
-    case connectTimedOut(Address, after: Duration)
-    /// The whole event loop was closed.
-    case loopClosed
-
-    package var description: String {
-        switch self {
-        case .closedHere: "closed"
-        case .endOfStream: "closed by the peer"
-        case .failed(let reason): reason
-        case .slowReader(let bytes): "the peer reads too slowly: \(bytes) bytes are waiting"
-        case .flushTimedOut: "the peer did not take the last bytes in time"
-        case .resolutionFailed(let address, let reason): "cannot resolve \(address.host): \(reason)"
-        case .connectFailed(let address, let reason): "cannot connect to \(address): \(reason)"
-        case .connectTimedOut(let address, let timeout):
-            "cannot connect to \(address): no answer within \(timeout.unitText)"
-        case .loopClosed: "shutting down"
-        }
-    }
 }

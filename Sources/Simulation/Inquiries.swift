@@ -140,8 +140,10 @@ final class Inquiries {
             guard count > 0, questions.count < 8 else { return }
             let choice = random.below(count)
             let chosen = choice < known.count ? known[choice] : asked[choice - known.count]
-            // Rounded up; to be told that it is older does no harm, and some do not say.
-            let age = UInt64((world.now.nanoseconds - chosen.at) / 1_000_000 + 1)
+            // Rounded up, and as it is when the question's own time is over; to be told that it is older does no harm, and
+            // some do not say.
+            let age = UInt64(
+                (world.now.nanoseconds - chosen.at) / 1_000_000 + 1 + Inquiries.timeout.wholeMilliseconds)
             let told = random.once(in: 6) ? nil : random.once(in: 4) ? age + UInt64(random.below(5_000)) : age
             let operation = OperationID(
                 session: SessionID(chosen.session), sequence: RequestSequence(chosen.sequence))

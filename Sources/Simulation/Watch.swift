@@ -35,8 +35,8 @@ package final class Watch {
     private var logs: [UInt64: EpochLog] = [:]
     /// Where a request stands in the log; in several places where a tail was thrown away.
     private var places: [RequestKey: [LogPosition]] = [:]
-    /// When it was first written down.
-    private var loggedAt: [RequestKey: Int64] = [:]
+    /// When the entry of an update was made.
+    private var loggedAt: [LogPosition: Int64] = [:]
     /// The logged times of entries.
     private var times: [LogPosition: Int64] = [:]
     /// The first entry's time, and when it was made.
@@ -138,7 +138,7 @@ package final class Watch {
         for request in requests where request.session != .none {
             let key = RequestKey(session: request.session.number, sequence: request.sequence.number)
             places[key, default: []].append(entry.position)
-            if loggedAt[key] == nil { loggedAt[key] = now.nanoseconds }
+            loggedAt[entry.position] = loggedAt[entry.position] ?? now.nanoseconds
         }
     }
 
@@ -160,12 +160,13 @@ package final class Watch {
         bytes.reduce(0xCBF2_9CE4_8422_2325) { ($0 ^ UInt64($1)) &* 0x100_0000_01B3 }
     }
 
-    /// Whether a request was written down before a moment, in what is the log still.
+    /// Whether a request was written down before a moment, in an entry that is the log's still. One that was thrown away
+    /// does not count: the request may have been carried out anew since.
     func wasDone(_ key: RequestKey, before moment: Int64, _ world: World) -> Bool {
-        guard let logged = loggedAt[key], logged < moment, let places = places[key],
-            let record = world.proxy.router?.record
+        guard let places = places[key], let record = world.proxy.router?.record,
+            let place = present(places, record, world), let logged = loggedAt[place]
         else { return false }
-        return present(places, record, world) != nil
+        return logged < moment
     }
 
     /// Whether a log that ends with `end` has the entry at `position`.

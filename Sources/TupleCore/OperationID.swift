@@ -62,7 +62,8 @@ public struct OperationID: Hashable, Sendable {
 /// The question what became of an operation: a request of its own, which changes nothing.
 public struct OutcomeQuestion: Hashable, Sendable {
     public var operation: OperationID
-    /// It was sent first so long ago at the most, in milliseconds; nil where whoever asks does not know. What is older than
+    /// It was sent first so long ago at the most, in milliseconds, when the question is carried out: a question that may wait
+    /// for an active server counts the time that it has. Nil where whoever asks does not know. What is older than
     /// what the service forgets may have been carried out, and nobody knows it any more.
     public var ageMilliseconds: UInt64?
 

@@ -146,7 +146,7 @@ import WireProtocol
             "an age that nobody gave is not asserted")
         #expect(
             try invocation("op", "x", "--age", "2s")?.task
-                == .request(OutcomeQuestion(operation: operation, ageMilliseconds: 2_000).request, given: 0))
+                == .request(OutcomeQuestion(operation: operation, ageMilliseconds: 12_000).request, given: 0))
     }
 
     @Test func withoutACommandThereIsTheShellOnTerminalsOnly() throws {
