@@ -23,7 +23,7 @@ public struct ReplicaSettings: Sendable {
     /// Payload bytes of an answer that is sent at once, in one frame.
     public var directAnswerBytes = Limits.directAnswerBytes
     /// Payload bytes of a larger answer that are sent before there is credit for more.
-    public var answerWindowBytes = Limits.directAnswerBytes
+    public var answerWindowBytes = Limits.answerWindowBytes
     /// Payload bytes that a frame of a larger answer aims at.
     public var answerChunkBytes = Limits.preferredChunkBytes
     /// Bytes of entries kept in memory for followers that are behind; what is older they get from the journal.

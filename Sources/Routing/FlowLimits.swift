@@ -9,8 +9,8 @@ public struct FlowLimits: Hashable, Sendable {
     public var clientAnswerBytes = 4 * 1_048_576
     /// What is kept for the answer of a request when it is passed on, in bytes.
     public var directAnswerBytes = Limits.directAnswerBytes
-    /// What is kept for a streamed answer at most, in bytes.
-    public var answerWindowBytes = Limits.answerWindowBytes
+    /// What a server may still send of a streamed answer at most, by credit, in bytes.
+    public var answerWindowBytes = 256 * 1_024
     /// Unread bytes of a client beyond which it is asked for that they have been written.
     public var reportBytes = 64 * 1_024
     /// Unread bytes of a client beyond which it is not read from, and given no credit.

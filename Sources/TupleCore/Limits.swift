@@ -33,7 +33,10 @@ public enum Limits {
     /// client takes it.
     public static let directAnswerBytes = 32_768
     /// Payload bytes of a streamed answer that may be sent before the proxy has given credit for more.
-    public static let answerWindowBytes = 262_144
+    ///
+    /// As much as is reserved in the proxy for each request that it passes on: were it more, many requests at once would
+    /// bring more than there is room for.
+    public static let answerWindowBytes = 32_768
     /// What one GET may return, as packed bytes.
     public static let maximumAnswerBytes = 128 * 1_048_576
     /// What one DELETE may remove, as packed bytes: it is one log entry, and takes effect as one.

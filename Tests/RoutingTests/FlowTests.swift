@@ -9,8 +9,10 @@ import WireProtocol
     private func standing(_ flow: FlowLimits = .standard, clients: Int = 100) -> RouterFixture {
         let known = record(1, version: 2, "a", ["a", "b"])
         var proxy = RouterFixture(record: known, maximumClients: clients, flow: flow)
-        proxy.register(1, "a", activeEpoch: 1, record: known)
-        proxy.register(2, "b", record: known)
+        for (number, name) in [(1, "a"), (2, "b")] as [(UInt64, String)] {
+            let lineage = Lineage(incarnation: Incarnation(directory: number, starts: 1, life: number))
+            proxy.register(number, name, activeEpoch: number == 1 ? 1 : 0, record: known, lineage: lineage)
+        }
         return proxy
     }
 
@@ -197,6 +199,19 @@ import WireProtocol
             proxy.respond(from: 1, to: 100, sequence, epoch: 1, flags: [], bytes: 200_000)
         }
         #expect(proxy.answers(to: 100).count == 8)
+    }
+
+    /// It would end the connection for a frame that it does not know.
+    @Test func aServerOfRelease01IsGivenNoCredit() throws {
+        let known = record(1, version: 2, "a", ["a"])
+        var proxy = RouterFixture(record: known)
+        proxy.register(1, "a", activeEpoch: 1, record: known)
+        proxy.connect(100)
+        proxy.ask(100, 1, operatorName: "GET")
+        for _ in 0..<10 { proxy.respond(from: 1, to: 100, 1, epoch: 1, flags: [.more], bytes: 65_472) }
+        #expect(try proxy.credit(at: 1, for: 100, 1).isEmpty)
+        proxy.respond(from: 1, to: 100, 1, epoch: 1, flags: [], bytes: 100)
+        #expect(proxy.answers(to: 100).count == 11 && proxy.router.parkedCount == 0)
     }
 
     /// Where there is no room for credit it comes when there is.
