@@ -17,6 +17,8 @@ extension Router {
             isRebuilding = true
             record = nil
             acknowledged = nil
+            // Who is active is to be found out anew.
+            if route != nil { routeLost(isLoss: false) }
         }
         if isRebuilding { rebuild(after: register) }
         guard let known = record else { return }
@@ -71,6 +73,9 @@ extension Router {
         guard let server = servers[link], !server.isStale, let name = server.name, record.inSync.contains(name),
             name != unconfirmedFounder, let acknowledged
         else { return nil }
+        // A process that went on has lost nothing: it only registers anew, and may have done so before it confirmed what the
+        // active server has told of since.
+        if let life = server.lineage?.incarnation.life, life == record.incarnations[name]?.life { return nil }
         let end = server.position
         let holds = (end.epoch.number, end.index.number) >= (acknowledged.epoch.number, acknowledged.index.number)
         guard !holds else { return nil }

@@ -60,8 +60,9 @@ extension Router {
         walkReplay()
         guard !suspects.isHolding else { return }
         var rest = Turn(requests: flow.requestsPerTurn, bytes: flow.bytesPerTurn)
-        while rest.requests > 0, rest.bytes > 0, let id = waiting.first {
-            rest.requests -= 1
+        var looks = flow.requestsPerTurn
+        while rest.requests > 0, rest.bytes > 0, looks > 0, let id = waiting.first {
+            looks -= 1
             guard let place = clients.place(of: id.number) else {
                 waiting.popFirst()
                 continue

@@ -67,7 +67,8 @@ extension Router {
         guard reserved <= flow.answerWindowBytes / 2 else { return }
         let credit = budget.credit(
             wanted: flow.answerWindowBytes - reserved, least: min(flow.directAnswerBytes, flow.answerWindowBytes / 2),
-            chargedAlready: clients[at: place].charged(beyond: flow.reportBytes))
+            // What is left of its own credit does not stand in a stream's way.
+            chargedAlready: max(0, clients[at: place].charged(beyond: flow.reportBytes) - reserved))
         guard credit > 0 else {
             // It goes on when a tick finds room.
             if !clients[at: place].isStarved { starved.append(id) }

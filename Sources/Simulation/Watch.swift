@@ -41,8 +41,11 @@ package final class Watch {
     private var times: [LogPosition: Int64] = [:]
     /// The first entry's time, and when it was made.
     private var founding: (time: Int64, at: Instant)?
-    /// Sessions that entries have forgotten.
+    /// Sessions that entries have forgotten: how many, and which where.
     private(set) var forgotten = 0
+    private var forgettings: [UInt64: [LogPosition]] = [:]
+    /// A request came again after its session was forgotten, and took effect again, as it may: the history does not tell.
+    private(set) var hasRepeats = false
     /// Where a value was written: each is written by one request.
     private var writings: [Tuple: [LogPosition]] = [:]
     private var digests: [LogPosition: (digest: Digest, server: String)] = [:]
@@ -125,7 +128,10 @@ package final class Watch {
             return
         }
         noteTime(decoded, after: previous, at: now)
-        if case .sessionsForgotten(let forgotten) = decoded.body { self.forgotten += forgotten.sessions.count }
+        if case .sessionsForgotten(let forgotten) = decoded.body {
+            self.forgotten += forgotten.sessions.count
+            for session in forgotten.sessions { forgettings[session.number, default: []].append(entry.position) }
+        }
         let requests: [(session: SessionID, sequence: RequestSequence)] =
             switch decoded.body {
             case .epochBegun, .sessionsForgotten: []
@@ -360,7 +366,15 @@ package final class Watch {
         }
         for (key, positions) in places.sorted(by: { $0.key < $1.key }) {
             let final = positions.filter { holds(end, $0) }
-            if final.count > 1 { violate("\(key.story) took effect \(final.count) times") }
+            // What comes again after its session was forgotten is a new request (G5).
+            let forgettings = (forgettings[key.session] ?? []).filter { holds(end, $0) }
+            for (one, next) in zip(final, final.dropFirst()) {
+                if forgettings.contains(where: { one.index < $0.index && $0.index < next.index }) {
+                    hasRepeats = true
+                } else {
+                    violate("\(key.story) took effect \(final.count) times")
+                }
+            }
             if !final.isEmpty, refused.contains(key), acknowledged[key] == nil {
                 late.insert(key)
             }
