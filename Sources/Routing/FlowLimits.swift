@@ -18,6 +18,8 @@ public struct FlowLimits: Hashable, Sendable {
     /// So many bytes have to be written to a client in ``progressTime``, where that many are unread.
     public var progressBytes = 256 * 1_024
     public var progressTime = Duration.seconds(10)
+    /// The same while there is no room for anybody's next request.
+    public var progressTimeWithoutRoom = Duration.seconds(1)
     /// Unanswered requests of all clients, each counted with what its keeping takes; one more is answered `unavailable`.
     public var requestBytes = 192 * 1_048_576
     /// Those of one client at most: it is not read from beyond that; while much is in use it is less.

@@ -97,12 +97,14 @@ extension Router {
     }
 
     private mutating func endWhoDoesNotRead() {
+        // Where nobody else finds room any more, whoever holds it has less time.
+        let patience = budget.room < flow.directAnswerBytes ? flow.progressTimeWithoutRoom : flow.progressTime
         for _ in 0..<flow.requestsPerTurn {
             guard let oldest = reports.first else { return }
             let isOpen = clients[oldest.client.number]?.report?.number == oldest.number
             if isOpen {
                 // What this process itself missed does not count.
-                guard now.duration(since: max(oldest.askedAt, awakeSince)) >= flow.progressTime else { return }
+                guard now.duration(since: max(oldest.askedAt, awakeSince)) >= patience else { return }
                 cut(oldest.client, "it does not read")
             }
             reports.popFirst()

@@ -10,6 +10,10 @@ public struct RouterSettings: Sendable {
 
     public init(maximumClients: Int, newCluster: ClusterID, flow: FlowLimits = .standard) {
         precondition(newCluster != .none, "a cluster's identity is never 0")
+        precondition(
+            flow.reportBytes <= flow.unreadBytes,
+            "a client that may not be sent more before it has read, with \(flow.unreadBytes) bytes unread, is asked about \(flow.reportBytes) already"
+        )
         self.maximumClients = maximumClients
         self.newCluster = newCluster
         self.flow = flow

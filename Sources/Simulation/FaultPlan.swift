@@ -207,7 +207,7 @@ package struct RunPlan: Sendable {
         flow.answerBytes = random.pick([500, 2_000, 10_000])
         flow.clientAnswerBytes = random.pick([300, 1_000])
         flow.reportBytes = random.pick([1, 100, 300])
-        flow.unreadBytes = random.pick([100, 500])
+        flow.unreadBytes = max(flow.reportBytes, random.pick([100, 500]))
         flow.progressBytes = 200
         flow.clientRequestBytes = random.pick([300, 1_000])
         flow.passedBytes = random.pick([50, 200, 100_000])
