@@ -50,6 +50,10 @@ static inline int twinspace_el_complete(EditLine *editor, unsigned char (*comple
     return failed ? failed : el_set(editor, EL_BIND, "^I", "complete", (char *)NULL);
 }
 
+// el_gets writes the prompt first and sets the terminal's mode with the first character it reads: an interrupt key
+// pressed in between would end the process. So the mode is set before.
+static inline int twinspace_el_prepare(EditLine *editor) { return el_set(editor, EL_PREP_TERM, 1); }
+
 static inline int twinspace_history_size(History *past, int lines) {
     HistEvent event;
     return history(past, &event, H_SETSIZE, lines);

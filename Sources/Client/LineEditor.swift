@@ -39,6 +39,7 @@ final class LineEditor {
     /// The next line's bytes, with its end; nil at the end of input.
     func readLine() -> [UInt8]? {
         var count: Int32 = 0
+        _ = twinspace_el_prepare(editor)
         guard let line = el_gets(editor, &count), count > 0 else { return nil }
         return [UInt8](UnsafeRawBufferPointer(start: line, count: Int(count)))
     }
