@@ -71,7 +71,6 @@ test: deps  ## everything that CI runs, in timed stages, with a table at the end
 	  --stage processes 1800 release '$(PROCESSES)' \
 	  --stage demo       300 release '$(DEMO)' \
 	  --stage docker     900 release '$(DOCKER)' \
-	  --stage hostile    300 release '$(HOSTILE) --seconds 120' \
 	  --stage bench      300 release '$(BENCH_SMOKE)'
 
 .PHONY: demo

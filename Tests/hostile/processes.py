@@ -177,5 +177,5 @@ def _health(suite, name):
     done = subprocess.run(
         ["sh", str(ROOT / "docker" / "healthcheck.sh")], capture_output=True, text=True, timeout=20, check=False,
         env={"PATH": f"{os.path.dirname(program('twinspace'))}:{os.environ['PATH']}", "TWINSPACE_NAME": name,
-             "TWINSPACE_OPERATORS": suite.address("operators")})
+             "TWINSPACE_LISTEN": suite.address(name), "TWINSPACE_OPERATORS": suite.address("operators")})
     return done.returncode, (done.stdout + done.stderr).strip()[:200]
