@@ -190,7 +190,7 @@ extension Replica {
         guard let base = follower.base else { return }
         follower.base = nil
         active?.paused[follower.name] = PausedSnapshot(
-            state: base, deadline: moment.instant.advanced(by: Timing.pausedSnapshotPatience))
+            state: base, deadline: moment.instant.advanced(by: settings.pausedSnapshotPatience))
     }
 
     /// What the journal holds of what a follower lacks.
@@ -264,7 +264,7 @@ extension Replica {
             if follower.durable == follower.sent.index { follower.progressAt = moment.instant }
             if case .reading(.idle) = follower.phase, tail.contains(follower.sent) { follower.phase = .streaming }
             while case .streaming = follower.phase, follower.sent.index < tail.last.index,
-                follower.unacknowledgedBytes < Bounds.windowBytes
+                follower.unacknowledgedBytes < settings.windowBytes
             {
                 guard let run = tail.entries(after: follower.sent.index, bytes: Bounds.appendBytes),
                     run.previous == follower.sent
@@ -275,7 +275,7 @@ extension Replica {
                 }
                 send(run.entries, previous: run.previous, to: &follower)
             }
-            if case .reading(.idle) = follower.phase, follower.unacknowledgedBytes < Bounds.windowBytes {
+            if case .reading(.idle) = follower.phase, follower.unacknowledgedBytes < settings.windowBytes {
                 follower.phase = .reading(.underWay)
                 actions.append(.readJournal(peer, after: follower.sent, bytes: Bounds.appendBytes))
             }

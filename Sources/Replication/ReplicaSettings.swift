@@ -39,6 +39,10 @@ public struct ReplicaSettings: Sendable {
     /// Keys and values of the whole space may take so many bytes while this server is active: beyond, updates that
     /// make it grow are refused.
     public var maximumSpaceBytes = Int.max
+    /// Bytes of entries that are sent to a follower before it must have acknowledged some.
+    public var windowBytes = 32 * 1_048_576
+    /// How long a snapshot that broke off may go on where it stopped: so long its state is kept.
+    public var pausedSnapshotPatience = Duration.seconds(60)
 
     /// How a server that has failed comes back.
     public enum Resync: String, Sendable, CaseIterable {
@@ -111,8 +115,6 @@ enum Timing {
     static let confirmationPatience = Duration.milliseconds(2_000)
     /// The same for a server that is not in the set: nobody waits for it.
     static let catchUpPatience = Duration.milliseconds(30_000)
-    /// How long a snapshot that broke off may go on where it stopped: so long its state is kept.
-    static let pausedSnapshotPatience = Duration.seconds(60)
     /// The same for one that has been sent a snapshot and writes it to its disk.
     static let installationPatience = Duration.seconds(600)
     /// How long a passive server that waits for the log's beginning, or for a snapshot's next part, hears nothing on the
@@ -130,8 +132,6 @@ enum Timing {
 
 /// Bounds of the replication protocol.
 enum Bounds {
-    /// Bytes of entries that are sent to a follower before it must have acknowledged some.
-    static let windowBytes = 32 * 1_048_576
     /// Bytes of entries in one append frame.
     static let appendBytes = 1_048_576
     /// Packed bytes of an import that go into one log entry; a larger pair has one of its own.

@@ -101,6 +101,20 @@ package struct StreamPlan: Sendable {
     }
 }
 
+/// More of what most runs have little of.
+package struct ScalePlan: Hashable, Sendable {
+    /// Each value is filled up with so many bytes: the outcomes of a session take several parts of a snapshot.
+    package var valueBytes: Int
+    /// Clients that make one request, each with a session of its own, and leave.
+    package var visitors: Int
+
+    package init(seed: UInt64) {
+        var random = SeededRandom(seed: seed, purpose: 12)
+        valueBytes = random.pick([0, 9_000, 25_000])
+        visitors = random.pick([20, 40, 80])
+    }
+}
+
 /// All that a run is made from.
 package struct RunPlan: Sendable {
     package var seed: UInt64
@@ -114,6 +128,11 @@ package struct RunPlan: Sendable {
     package var disk: DiskSettings
     /// Nil for as much as in production, which no run comes to the end of; so it is in 15 seeds of 16.
     package var memory: MemoryPlan?
+    /// Nil for short values and a few clients; so it is in 15 seeds of 16.
+    package var scale: ScalePlan?
+    /// When the last server starts for the first time, in milliseconds after the others stand; nil where it starts with
+    /// them. So it is in seven seeds of eight.
+    package var lastServerStarts: Int?
     package var weather: Weather
     package var workload: WorkloadPlan
     /// What the proxy may hold for clients; in most seeds as much as in production, which no run comes to the end of.
@@ -166,6 +185,9 @@ package struct RunPlan: Sendable {
         clocks = ClockPlan(seed: seed, servers: self.servers, milliseconds: self.milliseconds)
         if seed % 3 != 0 { sessions = SessionPlan(seed: seed) }
         faults = []
+        var more = SeededRandom(seed: seed, purpose: 11)
+        if more.once(in: 8) { lastServerStarts = more.below(max(1, self.milliseconds)) }
+        if more.once(in: 16) { enlarge(ScalePlan(seed: seed)) }
         addDirectoryFaults(of: kinds)
         let kinds = kinds.filter { !RunPlan.ofDirectories.contains($0) }
         guard !kinds.isEmpty else {
@@ -228,5 +250,16 @@ package struct RunPlan: Sendable {
         let kind = random.pick(possible)
         let at = random.below(max(1, milliseconds / 2))
         faults.append(Fault(kind: kind, at: at, lasts: random.within(600...2_000), seed: random.next()))
+    }
+
+    /// Makes it a run with more of everything.
+    package mutating func enlarge(_ scale: ScalePlan) {
+        self.scale = scale
+        // Visitors would push sessions out whose requests may still be sent again.
+        sessions = nil
+        guard scale.valueBytes > 0 else { return }
+        // Of a disk that is made for short values nothing but files would be seen.
+        disk.segmentBytes = 131_072
+        disk.snapshotEveryBytes = 1_000_000
     }
 }

@@ -67,6 +67,7 @@ package final class ProxyHost {
             let known = try DurableCopy.switchRecord(in: record)
             self.record = record
             world.watch.switchRecovered(known, durable)
+            world.watch.proxyStarted()
             durable = known
             isUncertain = false
             router = Router(
@@ -230,7 +231,11 @@ package final class ProxyHost {
                         world.deadly?.request = Watch.RequestKey(frame.header)
                     }
                 }
-                if let end = servers[link] { world.send(frame, end) }
+                guard let end = servers[link] else { continue }
+                if frame.type == .registerRefused, let host = end.link.parties[1 - end.side].server {
+                    world.watch.registers(host, isTaken: false)
+                }
+                world.send(frame, end)
             }
         case .closeServer(let link): if let end = servers.removeValue(forKey: link) { world.close(end) }
         case .sendToOperator(let link, let frame): if let end = operators[link] { world.send(frame, end) }
@@ -254,7 +259,7 @@ package final class ProxyHost {
             guard var file = record else { return }
             defer { record = file }
             try DurableCopy.write(newer, to: &file)
-            world.watch.switched(to: newer, from: durable)
+            world.watch.switched(to: newer, from: durable, world)
             durable = newer
             world.tell("  the switch is \(newer.story)")
         } catch {

@@ -57,10 +57,13 @@ package final class Run {
 
     package init(_ plan: RunPlan, tellsStory: Bool = false) {
         self.plan = plan
-        world = World(seed: plan.seed, weather: plan.weather, keepsStory: tellsStory)
+        // A visitor that leaves without a word takes a place for a while.
+        world = World(
+            seed: plan.seed, weather: plan.weather, maximumClients: 64 + (plan.scale?.visitors ?? 0),
+            keepsStory: tellsStory)
         world.tellsMessages = tellsStory
         world.keepsGoing = false
-        workload = Workload(world, plan.workload, seed: plan.seed)
+        workload = Workload(world, plan.workload, scale: plan.scale, seed: plan.seed)
         inquiries = Inquiries(world, workload, plan.sessions, seed: plan.seed)
         random = SeededRandom(seed: plan.seed, purpose: 4)
         for number in 0..<plan.servers {
@@ -94,15 +97,17 @@ package final class Run {
         var settling = Duration.zero
         world.proxy.flow = plan.flow
         world.proxy.start()
-        for server in world.servers { world.after(.milliseconds(5 + random.below(40))) { server.start() } }
-        if run(atMost: .seconds(8), until: { self.allInSync }) {
-            workload.start()
+        let first = plan.lastServerStarts == nil ? world.servers[...] : world.servers.dropLast()
+        for server in first { world.after(.milliseconds(5 + random.below(40))) { server.start() } }
+        if run(atMost: .seconds(8), until: { self.inSyncCount == first.count }) {
+            workload.start(milliseconds: plan.milliseconds)
             inquiries.start()
             for step in plan.clocks.steps {
                 world.after(.milliseconds(step.at)) { [unowned self] in
                     world.servers[step.server].wallOffsetMilliseconds += step.milliseconds
                 }
             }
+            if let late = plan.lastServerStarts { keepDown(world.servers[world.servers.count - 1], for: late) }
             supervise()
             for fault in plan.faults {
                 world.after(.milliseconds(fault.at)) { [unowned self] in
@@ -261,10 +266,12 @@ package final class Run {
         world.watch.checkFinal(first.state.position)
     }
 
-    private var allInSync: Bool {
-        guard let record = world.proxy.router?.record, world.proxy.router?.isServing == true else { return false }
-        return record.inSync.count == world.servers.count
+    private var inSyncCount: Int {
+        guard let record = world.proxy.router?.record, world.proxy.router?.isServing == true else { return 0 }
+        return record.inSync.count
     }
+
+    private var allInSync: Bool { inSyncCount == world.servers.count }
 
     /// What was asked and has no answer yet.
     private var open: Int { workload.open + inquiries.open }

@@ -78,6 +78,10 @@ package final class ServerHost {
     private(set) var isOnForeignDirectory = false
     /// Whether nothing was ever made durable on it.
     package private(set) var isBlank = true
+    /// The switch's record on it, as it was written last.
+    private(set) var remembered: SwitchRecord?
+    /// Whether it holds no copy that may serve.
+    var isSpoiled: Bool { isBlank || isDamaged }
 
     static let reconnectDelay = Duration.milliseconds(50)
     static let connectTimeout = Duration.milliseconds(1_000)
@@ -127,6 +131,7 @@ package final class ServerHost {
             if isOnForeignDirectory { world.violate("\(machine) starts on another server's directory") }
             tell(copy)
             durable = copy.state.position
+            remembered = copy.record
             lastAppended = durable
             replacing = nil
             let journal = ServerJournal(
@@ -322,6 +327,7 @@ package final class ServerHost {
         isDamaged = false
         hasLostTail = false
         isBlank = true
+        remembered = nil
     }
 
     /// What a backup of the directory of a server that is down has.
@@ -422,7 +428,7 @@ package final class ServerHost {
         needsFlush = false
         if let state = replica?.state {
             journal?.flush(state, neededAfter: replica?.journalNeededAfter)
-            world.watch.noteDigest(state, machine)
+            world.watch.noteCopy(state, machine)
         }
         if storage.hasDied { died() }
     }
@@ -449,6 +455,7 @@ package final class ServerHost {
             journal?.remember(record)
             isBlank = false
             if !isEnding, !storage.hasDied, let name = replica?.settings.name {
+                remembered = record
                 world.watch.remembered(record, by: name)
             }
         case .appendToJournal(_, let entries):
@@ -468,7 +475,11 @@ package final class ServerHost {
             replacing = position
             lastAppended = position
             journal?.rewind(to: position)
-        case .sendToProxy(let run): for frame in run { if let proxyEnd { world.send(frame, proxyEnd) } }
+        case .sendToProxy(let run):
+            for frame in run {
+                if frame.type == .changeInSync { world.watch.asking(frame, self) }
+                if let proxyEnd { world.send(frame, proxyEnd) }
+            }
         case .reconnectToProxy: closeProxy()
         case .sendToPeer(let peer, let frame):
             if frame.type == .appendReply { world.watch.confirming(frame, self) }

@@ -48,7 +48,12 @@ package final class Watch {
     private(set) var hasRepeats = false
     /// Where a value was written: each is written by one request.
     private var writings: [Tuple: [LogPosition]] = [:]
-    private var digests: [LogPosition: (digest: Digest, server: String)] = [:]
+    /// What the copies at an entry are, by the first server that had it; and what was looked at last of each server.
+    var copies: [LogPosition: (digest: Digest, sessions: UInt64, server: String)] = [:]
+    var lastNoted: [String: LogPosition] = [:]
+    /// The servers whose present process has registered with the present proxy: what that one knows of them is their own
+    /// word.
+    var registered: [String: Int] = [:]
     /// Who answered in each epoch, and who has taken it: was granted it, and knows so durably. What is granted and never
     /// taken may be forgotten, and granted anew: a server acts on nothing that it has not remembered.
     package private(set) var answeredIn: [UInt64: Set<String>] = [:]
@@ -186,18 +191,6 @@ package final class Watch {
         return end.epoch == position.epoch && position.index <= end.index
     }
 
-    /// Copies at the same entry are the same.
-    func noteDigest(_ state: ReplicatedState, _ server: String) {
-        guard !expectsDivergence, state.position != .zero else { return }
-        if let known = digests[state.position] {
-            if known.digest != state.space.digest {
-                violate("the copies of \(known.server) and \(server) differ at entry \(state.position.story)")
-            }
-        } else {
-            digests[state.position] = (state.space.digest, server)
-        }
-    }
-
     // MARK: Disks
 
     func switchRecovered(_ record: SwitchRecord?, _ durable: SwitchRecord?) {
@@ -209,12 +202,17 @@ package final class Watch {
 
     // MARK: The switch
 
-    func switched(to record: SwitchRecord, from before: SwitchRecord?) {
+    func switched(to record: SwitchRecord, from before: SwitchRecord?, _ world: World) {
         if let before, before.cluster == record.cluster, record.version <= before.version {
             violate("the switch went back from version \(before.version) to \(record.version)")
         }
         if let other = taken[record.epoch.number], other != record.active {
             violate("epoch \(record.epoch.number) was taken by \(other), and granted to \(record.active)")
+        }
+        guard let before, before.cluster == record.cluster else { return }
+        if record.epoch != before.epoch { checkCopy(of: record.active, "is made active", record, world) }
+        for member in record.inSync where !before.inSync.contains(member) {
+            checkCopy(of: member, "is taken into the set", record, world)
         }
     }
 
@@ -344,9 +342,7 @@ package final class Watch {
     /// The servers that may be promoted and do not hold this entry durably.
     private func lacking(_ position: LogPosition, _ record: SwitchRecord, _ world: World) -> [NodeID] {
         record.inSync.filter { member in
-            guard let host = world.server(named: member), !host.isBlank, !host.isDamaged, !host.isStale else {
-                return false
-            }
+            guard let host = world.server(named: member), !host.isStale, !isLostUnheard(host) else { return false }
             return !holds(host.durable, position)
         }
     }

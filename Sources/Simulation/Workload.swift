@@ -20,6 +20,8 @@ final class Workload {
     private let plan: WorkloadPlan
     private var random: SeededRandom
     private var clients: [Client] = []
+    private let scale: ScalePlan?
+    private let filler: String
     private var lastValue: UInt32 = 0
     private var lastSession: UInt64 = 1_000
     private(set) var history: [Operation] = []
@@ -40,37 +42,55 @@ final class Workload {
         let session: UInt64
         /// Places in the history, by sequence.
         var asked: [UInt64: Int] = [:]
+        /// It makes one request, and leaves.
+        let isVisitor: Bool
         var isGone = false
-        init(_ caller: Caller, session: UInt64, number: Int) {
+        init(_ caller: Caller, session: UInt64, number: Int, isVisitor: Bool) {
             self.caller = caller
             self.session = session
             self.number = number
+            self.isVisitor = isVisitor
         }
     }
 
-    init(_ world: World, _ plan: WorkloadPlan, seed: UInt64) {
+    init(_ world: World, _ plan: WorkloadPlan, scale: ScalePlan?, seed: UInt64) {
         self.world = world
         self.plan = plan
+        self.scale = scale
+        filler = String(repeating: "f", count: scale?.valueBytes ?? 0)
         random = SeededRandom(seed: seed, purpose: 2)
     }
 
-    func start() { for _ in 0..<plan.clients { hire() } }
+    /// - Parameter milliseconds: how long requests are going to be made.
+    func start(milliseconds: Int) {
+        for _ in 0..<plan.clients { hire() }
+        for _ in 0..<(scale?.visitors ?? 0) {
+            world.after(.milliseconds(random.below(max(1, milliseconds)))) { [weak self] in self?.receiveVisitor() }
+        }
+    }
+
+    private func receiveVisitor() {
+        guard !isStopped else { return }
+        ask(client(timeout: plan.timeout, isVisitor: true), randomKind())
+    }
 
     /// No more requests are made.
     func stop() { isStopped = true }
 
-    private func hire() {
+    private func hire() { next(client(timeout: plan.timeout)) }
+
+    private func client(timeout: Duration, isVisitor: Bool = false) -> Client {
         lastSession += 1
-        let caller = Caller(world, session: lastSession, timeout: plan.timeout)
-        let client = Client(caller, session: lastSession, number: clients.count)
-        client.caller.onAnswer = { [unowned self, unowned client] in answered(client, $0, $1) }
+        let caller = Caller(world, session: lastSession, timeout: timeout)
+        let client = Client(caller, session: lastSession, number: clients.count, isVisitor: isVisitor)
+        caller.onAnswer = { [unowned self, unowned client] in answered(client, $0, $1) }
         clients.append(client)
-        next(client)
+        return client
     }
 
     /// One client's process ends, another one comes.
     func dismiss(_ choice: Int, silently: Bool) {
-        let present = clients.filter { !$0.isGone }
+        let present = clients.filter { !$0.isGone && !$0.isVisitor }
         let client = present[choice % present.count]
         client.isGone = true
         world.tell("client \(client.number) leaves")
@@ -117,21 +137,14 @@ final class Workload {
     }
 
     /// Asks for everything, as a client of its own; the last word on what there is.
-    func askForAll() {
-        lastSession += 1
-        let caller = Caller(world, session: lastSession, timeout: .seconds(20))
-        let client = Client(caller, session: lastSession, number: clients.count)
-        client.caller.onAnswer = { [unowned self, unowned client] in answered(client, $0, $1) }
-        clients.append(client)
-        ask(client, .get(0xFF))
-    }
+    func askForAll() { ask(client(timeout: .seconds(20)), .get(0xFF)) }
 
     private func ask(_ client: Client, _ kind: Operation.Kind) {
         let place = history.count
         history.append(
             Operation(client: client.number, kind, .unknown, from: world.now.nanoseconds, to: .max))
         open += 1
-        let sequence = client.caller.submit(Workload.request(kind))
+        let sequence = client.caller.submit(request(kind))
         client.asked[sequence.number] = place
         if !history[place].changesNothing {
             updates.append(.init(session: client.session, sequence: sequence.number, at: world.now.nanoseconds))
@@ -139,10 +152,10 @@ final class Workload {
         world.tell("client \(client.number) asks \(sequence.number): \(history[place].asked)")
     }
 
-    static func request(_ kind: Operation.Kind) -> Request {
+    private func request(_ kind: Operation.Kind) -> Request {
         switch kind {
-        case .get(let mask): Request(operatorName: "GET", payload: expression(mask))
-        case .delete(let mask): Request(operatorName: "DELETE", payload: expression(mask))
+        case .get(let mask): Request(operatorName: "GET", payload: Workload.expression(mask))
+        case .delete(let mask): Request(operatorName: "DELETE", payload: Workload.expression(mask))
         case .put(let items): Request(operatorName: "PUT", payload: .list(items.map(term)))
         case .post(let items): Request(operatorName: "POST", payload: .list(items.map(term)))
         }
@@ -158,8 +171,9 @@ final class Workload {
         return .list([.string(keys), .string(".*")])
     }
 
-    private static func term(_ item: Operation.Item) -> Term {
-        .list([.list([.string("k"), .string("\(item.key)")]), .list([.string("\(item.value)")])])
+    private func term(_ item: Operation.Item) -> Term {
+        let value = [Term.string("\(item.value)")] + (filler.isEmpty ? [] : [.string(filler)])
+        return .list([.list([.string("k"), .string("\(item.key)")]), .list(value)])
     }
 
     // MARK: Answers
@@ -174,6 +188,9 @@ final class Workload {
         history[place].ending = ending(answer, to: history[place].kind)
         if history[place].ending == .unknown { hasLost = true }
         world.tell("client \(client.number) is told \(sequence.number): \(history[place].told)")
+        guard client.isVisitor else { return }
+        client.isGone = true
+        client.caller.leave(silently: random.once(in: 2))
     }
 
     private func ending(_ answer: Answer, to kind: Operation.Kind) -> Operation.Ending {
@@ -202,7 +219,7 @@ final class Workload {
         case .put(let items), .post(let items):
             var places: UInt64 = 0
             var rest = answer.rejected[...]
-            for (place, item) in items.enumerated() where rest.first?.item == Workload.term(item) {
+            for (place, item) in items.enumerated() where rest.first?.item == term(item) {
                 places |= 1 << UInt64(place)
                 rest.removeFirst()
             }

@@ -233,6 +233,7 @@ extension World {
         case .proxyToServer(let id):
             if let host = link.parties[1 - side].server {
                 for frame in run where frame.type == .response { watch.answered(frame, by: host) }
+                if run.contains(where: { $0.type == .register }) { watch.registers(host) }
             }
             proxy.happened(.serverFrames(id, run))
         case .proxyToClient(let id): proxy.happened(.clientFrames(id, run))

@@ -222,6 +222,60 @@ private let scenes: [Scene] = [
         }
     }
 
+    /// Entries 11 and 12 say that all up to 10 had been durable; of those the last counts as much as any before it.
+    @Test(arguments: 6...12) func noRecordThatIsKnownToBeDurableIsCutOff(_ number: Int) throws {
+        let storage = InMemoryStorage()
+        try fill(storage, 12)
+        try edit(storage, name(1)) { bytes in
+            for at in offset(ofRecord: number)..<offset(ofRecord: number + 1) { bytes[at] = 0 }
+        }
+        storage.crash(.nothing)
+        guard number <= 10 else {
+            #expect(try Recovery.open(storage: storage, settings: small).writer.end.index.number == UInt64(number) - 1)
+            return
+        }
+        let place = Finding(
+            .durableRecordsLost, file: name(1), offset: offset(ofRecord: number), index: LogIndex(UInt64(number)))
+        #expect(throws: JournalError.corrupt(place)) { try Recovery.open(storage: storage, settings: small) }
+    }
+
+    /// A torn record tells what had been durable too, by its head.
+    @Test func theHeadOfATornRecordTellsWhatHadBeenDurable() throws {
+        let storage = InMemoryStorage()
+        let writer = try Recovery.open(storage: storage, settings: small).writer
+        try writer.append(1...5, bytes: 150)
+        try writer.sync()
+        // Its body goes on in a sector of its own, which is lost; entry 5 is damaged.
+        try writer.append(record(6, bytes: 1_200))
+        try writer.sync()
+        try edit(storage, name(1)) { bytes in
+            for at in offset(ofRecord: 5)..<offset(ofRecord: 6) { bytes[at] = 0 }
+            for at in offset(ofRecord: 6) + 600..<bytes.count { bytes[at] = 0 }
+        }
+        storage.crash(.nothing)
+        #expect(throws: JournalError.self) { try Recovery.open(storage: storage, settings: small) }
+    }
+
+    /// The segment with the first entry never got its header, so it seems; the next one says that the entry was durable.
+    @Test func aTornFirstSegmentIsNoLossOnlyWhereNothingInItWasDurable() throws {
+        for isDurable in [true, false] {
+            let storage = InMemoryStorage()
+            let writer = try Recovery.open(storage: storage, settings: small).writer
+            try writer.append(record(1, bytes: 150))
+            if isDurable { try writer.sync() }
+            try writer.append(2...40, bytes: 150)
+            try writer.sync()
+            #expect(try logNames(storage).count > 1)
+            storage.install([UInt8](repeating: 0, count: 4_096), as: name(1))
+            storage.crash(.nothing)
+            if isDurable {
+                #expect(throws: JournalError.self) { try Recovery.open(storage: storage, settings: small) }
+            } else {
+                #expect(try Recovery.open(storage: storage, settings: small).writer.end == .zero)
+            }
+        }
+    }
+
     @Test func settingAsideIsTheWayOutOfARefusal() throws {
         let storage = InMemoryStorage()
         try fill(storage, 60)

@@ -177,7 +177,11 @@ final class Wire {
         case .readJournal(let peer, let position, _): happen(node, .journalRead(peer, node.disk.run(after: position)))
         // What is dropped from this disk's log is fetched with everything else.
         case .rewind: happen(node, .rewound(nil))
-        case .sendToProxy(let run): for frame in run { send(frame, from: .nodeToProxy(name)) }
+        case .sendToProxy(let run):
+            for frame in run {
+                if frame.type == .changeInSync { checkQuestion(frame, node) }
+                send(frame, from: .nodeToProxy(name))
+            }
         case .reconnectToProxy:
             close(.nodeToProxy(name))
             node.connectAt = now.advanced(by: Wire.reconnectDelay)
@@ -303,6 +307,17 @@ final class Wire {
                 let what = "session \(header.session.number) request \(header.sequence.number)"
                 violate("\(what) was answered, and \(member) does not hold it (\(record.story))")
             }
+        }
+    }
+
+    /// Whom an active server asks to be taken in is noted on its disk before.
+    private func checkQuestion(_ frame: Frame, _ node: Node) {
+        guard case .changeInSync(_, _, let wanted)? = try? SwitchRequest(frame) else {
+            violate("\(node.name) asks for a set in a frame that cannot be read")
+            return
+        }
+        for member in wanted where node.disk.record?.inSync.contains(member) != true {
+            violate("\(node.name) asks for \(member) before it has noted it on its disk")
         }
     }
 

@@ -25,6 +25,20 @@ import Testing
         #expect(Run(plan).go().violations == [], "seed \(seed)")
     }
 
+    /// The same with many sessions and long outcomes: those of one session take several parts of a snapshot.
+    @Test(arguments: 1...20) func soItIsAtScale(_ seed: Int) {
+        var plan = RunPlan(seed: UInt64(seed))
+        plan.enlarge(ScalePlan(seed: UInt64(seed)))
+        #expect(Run(plan).go().violations == [], "seed \(seed)")
+    }
+
+    /// The same where a server joins a suite that is at work already.
+    @Test(arguments: 1...20) func soItIsWithALateServer(_ seed: Int) {
+        var plan = RunPlan(seed: UInt64(seed))
+        plan.lastServerStarts = plan.milliseconds / 2
+        #expect(Run(plan).go().violations == [], "seed \(seed)")
+    }
+
     /// The same seed gives the same run, to the last message.
     @Test func aSeedTellsItsStoryTwice() {
         for seed in [3, 80, 131] as [UInt64] {

@@ -63,6 +63,24 @@ import WireProtocol
         #expect(scene.world.watch.violations == [])
     }
 
+    /// The state of a snapshot that broke off is not kept for ever, nor the log behind it.
+    @Test func anInterruptedSnapshotIsGivenUpInTime() throws {
+        let scene = DiskScene(seed: 5, imported: Self.pairs) { $0.pausedSnapshotPatience = .milliseconds(700) }
+        let mark = beginAnew(scene)
+        scene.world.server("b").crash()
+        scene.run(.milliseconds(500))
+        let replica = { try #require(scene.world.server("a").replica) }
+        #expect(try replica().active?.paused.count == 1)
+        #expect(try replica().journalNeededAfter != nil)
+        scene.run(.milliseconds(500))
+        #expect(try replica().active?.paused.isEmpty == true)
+        #expect(try replica().journalNeededAfter == nil)
+        scene.world.server("b").start()
+        #expect(scene.run { scene.isRedundant })
+        #expect(!scene.told("a INFO resync-resumed", since: mark))
+        #expect(scene.world.watch.violations == [])
+    }
+
     // MARK: More updates than are kept
 
     private static let large = String(repeating: "w", count: 40_000)

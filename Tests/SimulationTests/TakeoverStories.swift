@@ -1,4 +1,5 @@
 import Journal
+import Routing
 import TupleCore
 import Testing
 import WireProtocol
@@ -48,6 +49,23 @@ import WireProtocol
         #expect(scene.run { scene.isRedundant })
         #expect(scene.world.proxy.durable?.story == "epoch 2 a [a,b]")
         scene.expectAllIsThere(on: [a, b])
+    }
+
+    /// Section 1: there is one server only, it has answered, and comes back with a new disk. Nothing is left of what was
+    /// acknowledged, and nobody pretends that there is.
+    @Test func aLoneServerLosesItsDisk() {
+        let scene = DiskScene(seed: 11, ["a"])
+        let a = scene.world.server("a")
+        #expect(scene.write("k", "1")?.status == .ok)
+        a.crash()
+        a.wipe()
+        a.start()
+        scene.run(.seconds(5))
+        #expect(scene.world.proxy.durable?.story == "epoch 1 a [a]")
+        #expect(scene.world.proxy.router?.isServing == false)
+        #expect(a.role == "passive")
+        scene.expectStory(["a gets a new disk", "proxy ALERT copy-lost server=a"])
+        #expect(scene.world.watch.violations == [])
     }
 
     /// Section 5: the active server freezes, is replaced, wakes up, and follows.
