@@ -1,5 +1,6 @@
 import Testing
 import TupleCore
+import TupleStore
 import WireProtocol
 
 @testable import Replication

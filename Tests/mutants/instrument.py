@@ -190,7 +190,8 @@ def make_copy(slips, target):
             raise SlipError(f"Package.swift has {count} places like {pattern}")
     write(target / "Package.swift", package)
     wanted = {target / "Package.swift"}
-    for folder in ("Sources", "Tests"):
+    # Tests read the pages too.
+    for folder in ("Sources", "Tests", "specs"):
         for source in sorted((ROOT / folder).rglob("*")):
             if not source.is_file() or "__pycache__" in source.parts:
                 continue
