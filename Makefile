@@ -40,7 +40,7 @@ SEED ?=
 PLANTED := $(SWIFT) build --scratch-path $(BUILD)/planted $(RELEASE_FLAGS) -Xswiftc -DPLANTED_BUGS \
 	--product twinspace-sim && $(BUILD)/planted/release/twinspace-sim --planted all --seeds 2000
 # Slips of a programmer, in a copy of the sources: one build, each switched on alone.
-MUTANTS := scripts/when-there.sh Tests/mutants/run.py --build $(BUILD)/mutants
+MUTANTS := SWIFT=$(SWIFT) python3 Tests/mutants/run.py --build $(BUILD)/mutants
 # More options for it, such as --only 'tail-*' or --both; Tests/mutants/run.py --help lists them.
 MUTANTS_FLAGS ?=
 # Optimized, as what is shipped: it takes a tenth of the time, and the compiler ends lives as early there. Leaks are not
@@ -108,7 +108,7 @@ planted-test: deps  ## bugs planted on purpose, each of which the simulator has 
 
 .PHONY: mutants
 mutants: deps  ## slips of a programmer, each found by the simulator or a unit test: MUTANTS_FLAGS= (an hour or two)
-	nice -n 5 $(MUTANTS) $(MUTANTS_FLAGS)
+	$(MUTANTS) $(MUTANTS_FLAGS)
 
 .PHONY: model
 model: deps  ## every order of events of the takeover protocol's model, and without its rules, one by one

@@ -14,6 +14,7 @@ import WireProtocol
                 name: nodeID(name), address: "\(name):1", rule: .alphanumeric, heartbeatInterval: Wire.interval,
                 heartbeatMisses: Wire.misses, resync: .auto)
             settings.windowBytes = windowBytes
+            settings.restBytes = 0
             wire.nodes[name] = Node(settings)
             wire.start(name)
             wire.run(.ms(500))
@@ -35,6 +36,9 @@ import WireProtocol
         let unconfirmed = try #require(wire.node("a").replica?.active?.followers[nodeID("b")]?.unacknowledgedBytes)
         #expect((1_000..<1_300).contains(unconfirmed))
         #expect(begun - sent >= 15)
+        let active = try #require(wire.node("a").replica?.active)
+        let held = try #require(active.followers[nodeID("b")]?.durable)
+        #expect(active.tail.base.index <= held, "memory keeps what it lacks")
         wire.node("b").isDiskHeld = false
         wire.settle()
         #expect(wire.node("b").replica?.state.position == wire.node("a").replica?.state.position)
