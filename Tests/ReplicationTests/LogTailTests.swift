@@ -28,6 +28,13 @@ import TupleCore
         #expect(tail.entries(after: LogIndex(95), bytes: 100)?.entries.count == 5)
     }
 
+    /// As many as fit, and one in any case.
+    @Test(arguments: [(1, 1), (10, 1), (19, 1), (20, 2), (29, 2), (1_000, 5)])
+    func aRunKeepsItsBound(bytes: Int, count: Int) {
+        #expect(Self.tail(5).entries(after: .zero, bytes: bytes)?.entries.count == count)
+        #expect(Self.tail(5).entries(after: LogIndex(5), bytes: bytes)?.entries.isEmpty == true)
+    }
+
     @Test func manyGoAndComeWithoutAGap() {
         var tail = Self.tail(5_000)
         tail.trim(neededAfter: LogIndex(4_990), rest: 0, most: 1_000_000)

@@ -26,7 +26,8 @@ import WireProtocol
     }
 
     @Test func aLogOfAnotherHistoryDoesNotGoOn() throws {
-        var (wire, replica, log, _) = try following()
+        let (wire, begun, log, _) = try following()
+        var replica = begun
         _ = replica.step(.peerFrame(log, append(after: replica.state.position)), at: wire.moment)
         #expect(isLinked(replica))
         let other = LogPosition(epoch: .zero, index: replica.state.position.index)
@@ -35,14 +36,16 @@ import WireProtocol
     }
 
     @Test(arguments: [0, 2] as [UInt64]) func aFrameOfAnotherEpochEndsTheLink(_ epoch: UInt64) throws {
-        var (wire, replica, log, _) = try following()
+        let (wire, begun, log, _) = try following()
+        var replica = begun
         _ = replica.step(.peerFrame(log, append(after: replica.state.position, epoch: epoch)), at: wire.moment)
         #expect(!isLinked(replica))
     }
 
     /// A copy that differs is noted on the disk, and the proxy hears of it at once.
     @Test func aCopyThatDiffersServesNoMore() throws {
-        var (wire, replica, _, heartbeats) = try following()
+        let (wire, begun, _, heartbeats) = try following()
+        var replica = begun
         func beat(_ index: LogIndex, _ digest: UInt64) -> [ReplicaAction] {
             let frame = Heartbeat(index: index, digest: digest).frame(
                 .heartbeatReply, epoch: Epoch(1), sequence: RequestSequence(1))
@@ -61,7 +64,8 @@ import WireProtocol
 
     /// A snapshot takes the place of everything: what was durable, and what was on its way to the disk.
     @Test func aSnapshotBeginsWithNothingDurable() throws {
-        var (wire, replica, log, _) = try following()
+        let (wire, begun, log, _) = try following()
+        var replica = begun
         #expect(replica.durable > .zero)
         let entry = JournalEntry(position: replica.state.position, bytes: [1])
         replica.unjournaled = [entry]
@@ -82,7 +86,8 @@ import WireProtocol
 
     /// Where the log goes on, what has come of an earlier snapshot is of no use any more.
     @Test func aLogThatGoesOnEndsASnapshotThatBrokeOff() throws {
-        var (wire, replica, log, _) = try following()
+        let (wire, begun, log, _) = try following()
+        var replica = begun
         replica.partialSnapshot = SnapshotDecoder()
         _ = replica.step(.peerFrame(log, append(after: replica.state.position)), at: wire.moment)
         #expect(isLinked(replica))
