@@ -97,8 +97,7 @@ import WireProtocol
         for number in 0..<50 { client.put("k\(number)", "1") }
         wire.settle()
         hello(wire)
-        hello(wire, peer: 901)
-        let paused = try #require(try active(wire).paused[nodeID("b")]).state.position
+        let paused = try #require(try active(wire).followers[nodeID("b")]?.base).position
         let mark = SnapshotMark(
             position: LogPosition(epoch: paused.epoch, index: LogIndex(paused.index.number - 1)), key: [1])
         hello(wire, peer: 902, resume: mark)

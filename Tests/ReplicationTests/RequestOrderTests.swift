@@ -48,7 +48,7 @@ import WireProtocol
         #expect(client.says(get) == "-")
         wire.node("a").areSearchesHeld = false
         wire.run(.ms(50))
-        #expect(client.says(delete) == "ok")
+        #expect(client.says(delete) == "ok 100")
         #expect(client.answers[get]?.pairs.isEmpty == true)
         #expect(client.order.suffix(2) == [delete, get])
     }

@@ -7,7 +7,9 @@ import WireProtocol
 
 /// What a server believes of the switch, asks of it, and notes on its disk (specs/0005, sections 1 and 3).
 @Suite struct SwitchTests {
-    private let (a, b, c) = (nodeID("a"), nodeID("b"), nodeID("c"))
+    private let a = nodeID("a")
+    private let b = nodeID("b")
+    private let c = nodeID("c")
 
     /// b follows a, in sync.
     private func following() throws -> (Wire, Replica) {
