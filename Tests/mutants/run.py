@@ -21,7 +21,7 @@ import signal
 import subprocess
 import sys
 import time
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import ThreadPoolExecutor, as_completed
 from pathlib import Path
 
 from instrument import ROOT, VARIABLE, SlipError, load, make_copy, planted_files
@@ -178,9 +178,9 @@ def main():
     chosen = [slip for slip in slips if is_chosen(slip, options)]
     trials = []
     with ThreadPoolExecutor(options.jobs) as pool:
-        for trial in pool.map(lambda slip: attempt(programs, slip, options), chosen):
-            trials.append(trial)
-            print(line(trial), flush=True)
+        for done in as_completed([pool.submit(attempt, programs, slip, options) for slip in chosen]):
+            trials.append(done.result())
+            print(line(trials[-1]), flush=True)
     return report(trials)
 
 
