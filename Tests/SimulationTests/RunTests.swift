@@ -53,6 +53,7 @@ import Testing
     /// Faults are data; what is not in the plan does not come.
     @Test func aPlanIsData() {
         var plan = RunPlan(seed: 9, kinds: [], milliseconds: 3_000)
+        plan.lastServerStarts = nil
         #expect(Run(plan).go().faults.isEmpty)
         plan.faults = [Fault(kind: .proxyRecordLost, at: 500, lasts: 700, seed: 1)]
         let report = Run(plan).go()
