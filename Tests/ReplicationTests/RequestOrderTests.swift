@@ -16,7 +16,7 @@ import WireProtocol
     }
 
     /// A full disk refuses updates, those of one pair as those of a list; a disk that is stuck too.
-    @Test(arguments: [DiskCondition.full, .stuck("it hangs")])
+    @Test(arguments: [DiskCondition.full("no room"), .stuck("it hangs")])
     func aDiskThatTakesNothingInRefusesUpdates(_ condition: DiskCondition) {
         let wire = Wire(["a"])
         wire.start("a")
@@ -108,7 +108,7 @@ import WireProtocol
         wire.settle()
         let active = { try #require(wire.node("a").replica?.active) }
         #expect(try !active().outbox.isEmpty)
-        wire.happen(wire.node("a"), .proxyLost)
+        wire.happen(wire.node("a"), .proxyLost(reason: "the connection was closed"))
         #expect(try active().outbox.isEmpty)
     }
 

@@ -114,7 +114,7 @@ import WireProtocol
         var replica = try #require(wire.node("a").replica)
         replica.pendingSwitch = .init(
             sequence: RequestSequence(5), kind: .changeInSync([a, b, c]), askedAt: wire.now)
-        _ = replica.step(.proxyLost, at: wire.moment)
+        _ = replica.step(.proxyLost(reason: "closed"), at: wire.moment)
         #expect(replica.required == [a, b, c])
     }
 

@@ -106,6 +106,9 @@ final class Wire {
         Moment(instant: now, wallMilliseconds: now.nanoseconds / 1_000_000 + node.wallOffsetMilliseconds)
     }
 
+    /// The moment for a server whose clock is right.
+    var moment: Moment { Moment(instant: now, wallMilliseconds: now.nanoseconds / 1_000_000) }
+
     func number() -> UInt64 {
         lastNumber += 1
         return lastNumber
