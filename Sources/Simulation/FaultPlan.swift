@@ -258,6 +258,9 @@ package struct RunPlan: Sendable {
         // Visitors would push sessions out whose requests may still be sent again.
         sessions = nil
         guard scale.valueBytes > 0 else { return }
+        // Long values a few bytes at a time take longer than the last question is waited for.
+        flow = .standard
+        streams = nil
         // Of a disk that is made for short values nothing but files would be seen.
         disk.segmentBytes = 131_072
         disk.snapshotEveryBytes = 1_000_000
