@@ -257,9 +257,10 @@ package struct RunPlan: Sendable {
         self.scale = scale
         // Visitors would push sessions out whose requests may still be sent again.
         sessions = nil
+        // Each that leaves without a word holds what little room there is until it is ended.
+        flow = .standard
         guard scale.valueBytes > 0 else { return }
         // Long values a few bytes at a time take longer than the last question is waited for.
-        flow = .standard
         streams = nil
         // Of a disk that is made for short values nothing but files would be seen.
         disk.segmentBytes = 131_072

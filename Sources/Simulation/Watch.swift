@@ -114,7 +114,8 @@ package final class Watch {
         if let before = times[previous], entry.time < before {
             violate("entry \(entry.position.story) is \(before - entry.time) ms older than the one before")
         }
-        guard let founding else {
+        // What nobody has but the first founder was never acknowledged: another one may found anew.
+        guard let founding, previous != .zero else {
             founding = (entry.time, now)
             return
         }
